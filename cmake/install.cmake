@@ -1,0 +1,12 @@
+include(GNUInstallDirs)
+if(TARGET varve)
+  set_target_properties(varve PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/varve")
+  install(TARGETS varve RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  # Fetched libraries travel with the program; installed ones stay where their package put them.
+  if(NOT Arrow_FOUND)
+    install(DIRECTORY ${VARVE_DEPS}/arrow/lib/ DESTINATION ${CMAKE_INSTALL_LIBDIR}/varve)
+  endif()
+  if(NOT DuckDB_FOUND)
+    install(DIRECTORY ${VARVE_DEPS}/duckdb/lib/ DESTINATION ${CMAKE_INSTALL_LIBDIR}/varve)
+  endif()
+endif()

@@ -1,0 +1,43 @@
+# One static library a module; what it links is what its level allows it to include.
+function(varve_module name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_library(varve_${name} STATIC ${sources})
+  target_include_directories(varve_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  foreach(lib ${ARGN})
+    if(TARGET ${lib} OR NOT lib MATCHES "^varve_")
+      target_link_libraries(varve_${name} PUBLIC ${lib})
+    endif()
+  endforeach()
+endfunction()
+
+varve_module(core fmt::fmt OpenSSL::Crypto Threads::Threads)
+target_compile_definitions(varve_core PRIVATE VARVE_VERSION="${PROJECT_VERSION}")
+varve_module(store varve_core)
+varve_module(state varve_core sqlite3_amalgamation)
+varve_module(parquet varve_core parquet)
+varve_module(record varve_core varve_parquet parquet simdjson::simdjson
+  nlohmann_json::nlohmann_json ZLIB::ZLIB)
+varve_module(queue varve_core varve_store varve_state nlohmann_json::nlohmann_json)
+varve_module(journal varve_core varve_store varve_state varve_record)
+varve_module(notify varve_core varve_store varve_state varve_record varve_queue
+  nlohmann_json::nlohmann_json)
+varve_module(ingest varve_core varve_store varve_state varve_record varve_queue varve_journal
+  varve_notify nlohmann_json::nlohmann_json)
+varve_module(compact varve_core varve_store varve_state varve_record varve_queue varve_notify
+  nlohmann_json::nlohmann_json)
+varve_module(query varve_core varve_store varve_state varve_record duckdb_c
+  nlohmann_json::nlohmann_json)
+varve_module(server varve_core varve_store varve_queue varve_ingest varve_query
+  OpenSSL::SSL ZLIB::ZLIB ${ZSTD_LIBRARY} nlohmann_json::nlohmann_json)
+
+file(GLOB app_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*.cc)
+if(app_sources)
+  list(REMOVE_ITEM app_sources ${CMAKE_SOURCE_DIR}/src/app/main.cc)
+  add_library(varve_app STATIC ${app_sources})
+  target_link_libraries(varve_app PUBLIC varve_server varve_compact CLI11::CLI11)
+  add_executable(varve ${CMAKE_SOURCE_DIR}/src/app/main.cc)
+  target_link_libraries(varve PRIVATE varve_app)
+endif()

@@ -1,0 +1,23 @@
+# tests/<module>/*_test.cc become one GoogleTest program a module: <module>_test.
+find_package(GTest REQUIRED)
+find_package(rapidcheck QUIET)
+
+function(varve_test module)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${module}/*.cc)
+  if(NOT sources OR NOT TARGET varve_${module})
+    return()
+  endif()
+  add_executable(${module}_test ${sources})
+  target_include_directories(${module}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(${module}_test PRIVATE VARVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(${module}_test PRIVATE varve_${module} GTest::gmock GTest::gtest_main
+    rapidcheck)
+  add_test(NAME ${module} COMMAND ${module}_test)
+endfunction()
+
+foreach(module core store state parquet record queue journal notify ingest compact query server app)
+  varve_test(${module})
+endforeach()
+if(EXISTS ${CMAKE_SOURCE_DIR}/bench/CMakeLists.txt)
+  add_subdirectory(${CMAKE_SOURCE_DIR}/bench)
+endif()

@@ -1,0 +1,78 @@
+// The write-ahead log of acknowledged input. One committer thread gathers what is waiting, writes
+// it with one pwritev and one fdatasync, then tells each waiter. A record is in the hot rows from
+// the moment before its waiter is told, until the flush unit that holds it is done.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/namespace_id.h"
+#include "core/result.h"
+#include "record/event.h"
+
+namespace varve::journal {
+
+using Lsn = uint64_t;  // a record's number: 1, 2, 3 … over the journal's whole life
+
+struct AppendRequest {
+  record::RecordKind kind = record::RecordKind::kEvents;
+  NamespaceId ns;
+  int64_t received_ms = 0;
+  std::string batch_id;
+  std::vector<record::EventRef> events;
+  std::string body;  // moved in; capacity for kJsonPaddingBytes more
+};
+
+struct JournalOptions {
+  std::string directory;
+  uint64_t bytes_max = 8ull << 30;          // all segments; Append beyond it is kExhausted
+  uint64_t segment_bytes = 64ull << 20;     // a segment's size; also the largest record
+  uint64_t pending_bytes_max = 64ull << 20;  // appended, not yet committed
+};
+
+struct Record {  // a view into a mapped segment
+  Lsn lsn;
+  record::RecordKind kind;
+  std::string_view ns;
+  int64_t received_ms;
+  std::string_view batch_id;
+  std::span<const record::EventRef> events;
+  std::string_view body;
+};
+
+// Records in LSN order, alive as long as this object is.
+struct HotRecords {
+  std::vector<Record> records;
+  std::shared_ptr<const void> pins;
+};
+
+struct JournalStats {
+  uint64_t bytes_used = 0, bytes_max = 0, segments = 0;
+  uint64_t records = 0, events = 0, commits = 0, bytes_written = 0;
+  Lsn last_lsn = 0;
+  uint64_t hot_events = 0, hot_bytes = 0;
+  uint64_t torn_bytes_dropped = 0;  // at the last open
+};
+
+class Journal {
+ public:
+  virtual ~Journal() = default;
+  // done runs on the committer thread after the record is on disk; it must not block.
+  // kExhausted (JOURNAL_FULL | BUSY): nothing was taken. A failed fdatasync ends the process.
+  virtual Status Append(AppendRequest request, std::function<void(Lsn)> done) = 0;
+  // Records with lsn in (after, upto] of the kinds in the mask (bit 1 << kind).
+  virtual HotRecords Read(Lsn after, Lsn upto, uint32_t kinds) const = 0;
+  virtual Lsn last_lsn() const = 0;
+  // Everything up to and including lsn is held by objects: its space is given back.
+  virtual void Release(Lsn upto) = 0;
+  virtual JournalStats Stats() const = 0;
+  // Commits what was appended; refuses more.
+  virtual void Close() = 0;
+};
+
+}  // namespace varve::journal

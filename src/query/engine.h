@@ -1,0 +1,68 @@
+// SQL over one snapshot: DuckDB, embedded, one SELECT a call, no file or network of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/namespace_id.h"
+#include "core/result.h"
+#include "query/snapshot.h"
+
+namespace varve::query {
+
+enum class ResultFormat : uint8_t { kJson, kNdjson, kCsv, kArrowStream, kParquet, kTable };
+
+struct EngineOptions {
+  uint64_t memory_bytes_max = 512ull << 20;  // a query
+  uint32_t threads = 2;                      // a query
+  uint32_t queries_max = 4;                  // at once; more wait, then kExhausted (BUSY)
+  uint64_t queue_wait_ms = 5'000;
+  uint64_t query_ms_max = 60'000;
+  uint64_t sql_bytes_max = 65'536;
+  uint64_t result_bytes_max = 1ull << 30;
+  uint32_t cursors_max = 16;
+  uint64_t cursor_idle_ms = 60'000;
+  std::string temp_directory;                // empty: no spilling
+  uint64_t temp_bytes_max = 4ull << 30;
+};
+
+struct QueryRequest {
+  NamespaceId ns;
+  std::string sql;
+  ResultFormat format = ResultFormat::kJson;
+  uint64_t rows_max = 0;  // 0: all of them in one answer; else a page, and a cursor where more wait
+  TimeRange range;        // a hint for what the snapshot must hold
+};
+
+struct QuerySummary {
+  uint64_t rows = 0;
+  std::string next_cursor;                // empty: nothing waits
+  std::vector<std::string> warnings;      // corrupt files left out, by key
+};
+
+// Where the answer's bytes go, in order; false ends the query (the client has gone).
+using ByteSink = std::function<bool(std::string_view bytes)>;
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> Open(EngineOptions options, SnapshotSource* source);
+  virtual ~Engine() = default;
+  // Blocks. *cancelled becoming true interrupts it (kCancelled). Errors: kInvalid SQL_ERROR (with
+  // DuckDB's words), SQL_NOT_ALLOWED (not one SELECT), kForbidden SQL_FORBIDDEN (a file or network
+  // access), kCancelled QUERY_TIMEOUT | QUERY_CANCELLED, kExhausted QUERY_MEMORY | RESULT_TOO_LARGE
+  // | BUSY, kCorrupt CORRUPT_OBJECT. After the sink got bytes an error can still come.
+  virtual Result<QuerySummary> Run(const QueryRequest& request, const ByteSink& sink,
+                                   const std::atomic<bool>* cancelled) = 0;
+  // The next page of a cursor of the same namespace; kNotFound CURSOR_EXPIRED.
+  virtual Result<QuerySummary> Next(const NamespaceId& ns, std::string_view cursor,
+                                    const ByteSink& sink,
+                                    const std::atomic<bool>* cancelled) = 0;
+};
+
+}  // namespace varve::query
