@@ -13,8 +13,10 @@ function(varve_test module)
   target_link_libraries(${module}_test PRIVATE varve_${module} GTest::gmock GTest::gtest_main
     rapidcheck)
   add_test(NAME ${module} COMMAND ${module}_test)
+  add_dependencies(unit_tests ${module}_test)
 endfunction()
 
+add_custom_target(unit_tests)  # all of them, without benchmarks: what the sanitizers run
 foreach(module core store state parquet record queue journal notify ingest compact query server app)
   varve_test(${module})
 endforeach()
