@@ -1,0 +1,85 @@
+"""bench/results.md out of the parts in build/bench/*.json, each figure beside its bar."""
+
+import json
+import os
+import pathlib
+import platform
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+WORK = ROOT / "build/bench"
+
+
+def part(name):
+    path = WORK / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def cpu():
+    for line in open("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.machine()
+
+
+def versions():
+    gxx = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True).stdout.strip()
+    varve = subprocess.run([ROOT / "build/release/varve", "--version"], capture_output=True,
+                           text=True).stdout.strip()
+    import duckdb
+    return f"{varve}; g++ {gxx}; DuckDB {duckdb.__version__} as the peer (PyPI)"
+
+
+rows = []
+
+
+def row(work, figure, bar):
+    rows.append(f"| {work} | {figure} | {bar} |")
+
+
+if ingest := part("ingest"):
+    m = ingest["median"]
+    row("durable HTTP ingest, 100-event bodies, 8 connections, fdatasync before each reply, 20 s",
+        f"{m['events_per_s']:,.0f} events/s; p50 {m['p50_ms']:.2f} ms, p99 {m['p99_ms']:.2f} ms; "
+        f"peak {m['peak_mb']:.0f} MB ({len(ingest['runs'])} runs)",
+        "≥ 550,000 events/s, p99 < 10 ms, < 300 MB")
+if sustained := part("sustained"):
+    m = sustained["median"]
+    row(f"the same, {m['seconds']:.0f} s at a steady rate, every event flushed to Parquet as it goes",
+        f"{m['events_per_s']:,.0f} events/s; p99 {m['p99_ms']:.2f} ms; peak {m['peak_mb']:.0f} MB; "
+        f"at most {m['hot_events_max']:,.0f} events not yet in files; {m['parquet_rows']:,} rows in "
+        f"{m['parquet_mb']:,.0f} MB of Parquet", "≥ 250,000 events/s for 3 minutes")
+if convert := part("convert"):
+    m = convert["median"]
+    row("NDJSON → one sorted 13-column Parquet file, `varve convert`",
+        f"{m['varve_events_per_s']:,.0f} events/s, DuckDB {m['duckdb_events_per_s']:,.0f}: "
+        f"{m['ratio']:.2f}×; peak {m['varve_peak_mb']:.0f} MB, DuckDB {m['duckdb_peak_mb']:.0f} MB",
+        "≥ 2× DuckDB, less memory")
+if sql := part("sql"):
+    for name, q in sql["queries"].items():
+        row(f"SQL over varve's files ({sql['rows']:,} rows): {name}",
+            f"{q['varve_ms']:.0f} ms over HTTP, DuckDB alone {q['duckdb_ms']:.0f} ms: "
+            f"{q['ratio']:.2f}×", "≤ 1.1×")
+if hot := part("hot"):
+    m = hot["median"]
+    row(f"SQL over {hot['rows']:,} rows that are only in the journal",
+        f"count {m['count_ms']:.0f} ms, group by {m['group_ms']:.0f} ms, url filter "
+        f"{m['filter_ms']:.0f} ms, payload {m['payload_ms']:.0f} ms", "stated")
+    row("from acknowledgement to visible in SQL", "0: it is in the next answer", "0")
+if build := part("build"):
+    row("full build without compiler cache, the program / tests and benches on top",
+        f"{build['program_s']:.0f} s / {build['tests_and_bench_s']:.0f} s", "stated")
+    row("building again after one source / a widely used header changed",
+        f"{build['again_after_one_source_s']:.0f} s / {build['again_after_ingest.h_s']:.0f} s",
+        "seconds")
+
+text = f"""# Measurements
+
+{cpu()}, {os.cpu_count()} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB,
+Linux {platform.release()}; client and server share the machine. {versions()}.
+Made by `make bench`; medians. The input is `data/web-access.ndjson`, repeated with new times.
+
+| work | measured | bar |
+|---|---|---|
+""" + "\n".join(rows) + "\n"
+(ROOT / "bench/results.md").write_text(text)
