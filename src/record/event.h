@@ -15,7 +15,7 @@ namespace varve::record {
 // What kind of input a journal record holds; stored on disk, never renumbered.
 enum class RecordKind : uint8_t { kEvents = 1, kWebhook = 2, kTail = 3 };
 
-struct EventRef {  // stored on disk in the journal, 16 bytes
+struct EventRef {   // stored on disk in the journal, 16 bytes
   int64_t ts_ms;    // event time
   uint32_t offset;  // of the event's first byte, '{', in the body
   uint32_t size;    // to its '}' inclusive
@@ -51,8 +51,8 @@ class BatchParser {
   // Fails whole: INVALID_JSON (with the byte offset or line), INVALID_BATCH (not a batch, too many
   // events: details limit, received), INVALID_EVENT (details indices, at most 10, and reasons),
   // EVENT_TOO_LARGE (details indices, maxSize). On success *batch holds refs in input order.
-  Status Parse(std::string_view body, BodyFormat format, int64_t now_ms,
-               const EventLimits& limits, EventBatch* batch);
+  Status Parse(std::string_view body, BodyFormat format, int64_t now_ms, const EventLimits& limits,
+               EventBatch* batch);
 
  private:
   struct Impl;

@@ -12,8 +12,20 @@
 namespace varve::record {
 
 enum EventColumn : uint8_t {
-  kTs, kType, kSource, kProvider, kEventType, kVerified, kScriptName, kOutcome, kMethod, kUrl,
-  kStatusCode, kDurationMs, kPayload, kEventColumnCount
+  kTs,
+  kType,
+  kSource,
+  kProvider,
+  kEventType,
+  kVerified,
+  kScriptName,
+  kOutcome,
+  kMethod,
+  kUrl,
+  kStatusCode,
+  kDurationMs,
+  kPayload,
+  kEventColumnCount
 };
 extern const std::string_view kEventColumnNames[kEventColumnCount];
 

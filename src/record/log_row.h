@@ -50,7 +50,7 @@ struct RawHeader {
 };
 struct RawFile {
   RawHeader header;
-  std::vector<std::string_view> items;               // lines that hold an item
+  std::vector<std::string_view> items;                // lines that hold an item
   std::vector<std::pair<uint64_t, std::string>> bad;  // line number (1 = header), reason
 };
 std::string WriteRawFile(const RawHeader& header, const std::vector<std::string_view>& items);
