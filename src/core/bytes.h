@@ -31,8 +31,8 @@ std::optional<std::string> HexDecode(std::string_view text);  // either case
 std::string Base64Encode(std::string_view bytes);
 std::optional<std::string> Base64Decode(std::string_view text);  // standard alphabet, padded or not
 
-std::string Md5Hex(std::string_view bytes);      // an ETag as S3 gives it, not a safeguard
-std::string Sha256(std::string_view bytes);      // 32 raw bytes
+std::string Md5Hex(std::string_view bytes);  // an ETag as S3 gives it, not a safeguard
+std::string Sha256(std::string_view bytes);  // 32 raw bytes
 std::string HmacSha256(std::string_view key, std::string_view bytes);  // 32 raw bytes
 bool ConstantTimeEquals(std::string_view a, std::string_view b);
 

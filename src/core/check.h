@@ -6,5 +6,4 @@ namespace varve {
 [[noreturn]] void CheckFailed(const char* condition, const char* file, int line);
 }
 
-#define CHECK(...) \
-  ((__VA_ARGS__) ? void() : ::varve::CheckFailed(#__VA_ARGS__, __FILE__, __LINE__))
+#define CHECK(...) ((__VA_ARGS__) ? void() : ::varve::CheckFailed(#__VA_ARGS__, __FILE__, __LINE__))

@@ -40,7 +40,7 @@ class Random {
   uint64_t Below(uint64_t bound);  // uniform enough for jitter; bound > 0
 };
 
-Random& SystemRandom();  // getrandom(2); thread-safe
+Random& SystemRandom();                               // getrandom(2); thread-safe
 std::unique_ptr<Random> SeededRandom(uint64_t seed);  // same seed, same bytes; not thread-safe
 
 struct CivilTime {

@@ -7,17 +7,28 @@ namespace varve {
 
 std::string_view ToString(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kInvalid: return "INVALID";
-    case ErrorKind::kNotFound: return "NOT_FOUND";
-    case ErrorKind::kConflict: return "CONFLICT";
-    case ErrorKind::kRetryable: return "RETRYABLE";
-    case ErrorKind::kExhausted: return "EXHAUSTED";
-    case ErrorKind::kCorrupt: return "CORRUPT";
-    case ErrorKind::kUnknown: return "OUTCOME_UNKNOWN";
-    case ErrorKind::kUnauthorized: return "UNAUTHORIZED";
-    case ErrorKind::kForbidden: return "FORBIDDEN";
-    case ErrorKind::kCancelled: return "CANCELLED";
-    case ErrorKind::kInternal: return "INTERNAL";
+    case ErrorKind::kInvalid:
+      return "INVALID";
+    case ErrorKind::kNotFound:
+      return "NOT_FOUND";
+    case ErrorKind::kConflict:
+      return "CONFLICT";
+    case ErrorKind::kRetryable:
+      return "RETRYABLE";
+    case ErrorKind::kExhausted:
+      return "EXHAUSTED";
+    case ErrorKind::kCorrupt:
+      return "CORRUPT";
+    case ErrorKind::kUnknown:
+      return "OUTCOME_UNKNOWN";
+    case ErrorKind::kUnauthorized:
+      return "UNAUTHORIZED";
+    case ErrorKind::kForbidden:
+      return "FORBIDDEN";
+    case ErrorKind::kCancelled:
+      return "CANCELLED";
+    case ErrorKind::kInternal:
+      return "INTERNAL";
   }
   return "INTERNAL";
 }

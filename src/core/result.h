@@ -16,17 +16,17 @@ namespace varve {
 
 // What the caller does next.
 enum class ErrorKind : uint8_t {
-  kInvalid,        // the input is wrong: tell its sender, do not retry
-  kNotFound,       // the named thing is not there
-  kConflict,       // a precondition failed: re-read, rebase, try again
-  kRetryable,      // nothing was done; the same call may succeed later
-  kExhausted,      // a configured bound was reached: back off
-  kCorrupt,        // stored bytes are not what was written: quarantine, report
-  kUnknown,        // the outcome is not known: re-read before anything is cleaned up
-  kUnauthorized,   // who are you
-  kForbidden,      // you may not
-  kCancelled,      // the caller or a time limit ended it
-  kInternal,       // a defect or an environment failure (I/O error, library error)
+  kInvalid,       // the input is wrong: tell its sender, do not retry
+  kNotFound,      // the named thing is not there
+  kConflict,      // a precondition failed: re-read, rebase, try again
+  kRetryable,     // nothing was done; the same call may succeed later
+  kExhausted,     // a configured bound was reached: back off
+  kCorrupt,       // stored bytes are not what was written: quarantine, report
+  kUnknown,       // the outcome is not known: re-read before anything is cleaned up
+  kUnauthorized,  // who are you
+  kForbidden,     // you may not
+  kCancelled,     // the caller or a time limit ended it
+  kInternal,      // a defect or an environment failure (I/O error, library error)
 };
 
 std::string_view ToString(ErrorKind kind);
@@ -115,9 +115,9 @@ using Status = Result<void>;
 }  // namespace varve
 
 // `auto x = TRY(F());` is F's value, or returns F's error from the enclosing function.
-#define TRY(...)                                                        \
-  __extension__({                                                       \
-    auto varve_try_result = (__VA_ARGS__);                              \
+#define TRY(...)                                                            \
+  __extension__({                                                           \
+    auto varve_try_result = (__VA_ARGS__);                                  \
     if (!varve_try_result.ok()) return std::move(varve_try_result).error(); \
-    std::move(varve_try_result).value();                                \
+    std::move(varve_try_result).value();                                    \
   })

@@ -48,9 +48,10 @@ class Ingest {
   // events_json: the `events` array of a tail_events message.
   virtual void SubmitTail(const NamespaceId& ns, std::string events_json,
                           Done<TailReply> done) = 0;
-  // event_json: the composed webhook event {type, ts, source, webhook{…}, payload}.
+  // event_json: the composed webhook event (webhook.h). delivery_key: what a redelivery repeats;
+  // it works as a batchId does. Empty: none.
   virtual void SubmitWebhook(const NamespaceId& ns, std::string event_json,
-                             Done<BatchReply> done) = 0;
+                             std::string delivery_key, Done<BatchReply> done) = 0;
   // The last tail connection of a namespace has gone: its tail rows are flushed now.
   virtual void TailIdle(const NamespaceId& ns) = 0;
 };
