@@ -1,0 +1,103 @@
+// The whole line is read first, then the chosen command runs: exit codes are 0 (done), 1 (failed)
+// and 2 (the line or the configuration is wrong, nothing was tried).
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <exception>
+
+#include "app/commands.h"
+#include "core/crash_point.h"
+#include "core/version.h"
+
+namespace varve::app {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  varve serve --data ./varve-data --listen 127.0.0.1:8080
+  varve ingest events.ndjson
+  varve query --data ./varve-data 'SELECT type, count(*) FROM events GROUP BY 1'
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
+
+volatile sig_atomic_t g_interrupted = 0;
+
+void OnInterrupt(int signal_number) {
+  g_interrupted = 1;
+  signal(signal_number, SIG_DFL);
+}
+
+// VARVE_CRASH=point:hit, before any thread starts.
+bool ArmCrashPoint() {
+  std::map<std::string, std::string> environment = ProcessEnvironment();
+  auto armed = environment.find("VARVE_CRASH");
+  if (armed == environment.end() || armed->second.empty()) return true;
+  if (CrashPoint::Arm(armed->second)) return true;
+  fmt::print(stderr, "varve: VARVE_CRASH={}: no such crash point; `varve debug crash-points`\n",
+             armed->second);
+  return false;
+}
+
+}  // namespace
+
+void InstallInterruptHandler() {
+  signal(SIGINT, OnInterrupt);
+  signal(SIGTERM, OnInterrupt);
+}
+
+bool Interrupted() { return g_interrupted != 0; }
+
+int Fail(const std::string& message) {
+  fmt::print(stderr, "varve: {}\n", message);
+  return kExitFailure;
+}
+
+int Fail(const Error& error) {
+  Fail(error.message);
+  return error.code == "INVALID_CONFIG" ? kExitUsage : kExitFailure;
+}
+
+Result<LoadedConfig> LoadForCommand(const std::string& config_file,
+                                    std::vector<std::pair<std::string, std::string>> flags) {
+  ConfigInputs inputs;
+  inputs.environment = ProcessEnvironment();
+  inputs.file = config_file;
+  auto from_environment = inputs.environment.find("VARVE_CONFIG");
+  if (inputs.file.empty() && from_environment != inputs.environment.end()) {
+    inputs.file = from_environment->second;
+  }
+  inputs.flags = std::move(flags);
+  return LoadConfig(inputs);
+}
+
+int RunCommandLine(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  if (!ArmCrashPoint()) return kExitUsage;
+  CLI::App root("varve: events in over HTTP, durable when acknowledged, answered by SQL");
+  root.name("varve");
+  root.set_version_flag("--version", "varve " + std::string(Version()));
+  root.require_subcommand(1);
+  root.footer(kFooter);
+  Chosen chosen;
+  for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddConfig,
+                    AddConvert, AddDoctor, AddDebug}) {
+    add(root, chosen);
+  }
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return root.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  try {
+    return chosen.run ? chosen.run() : kExitUsage;
+  } catch (const std::bad_alloc&) {
+    return Fail("out of memory");
+  } catch (const std::exception& error) {
+    return Fail(std::string("internal error: ") + error.what());
+  }
+}
+
+}  // namespace varve::app

@@ -1,0 +1,92 @@
+// What a varve process is told: one plain value, filled by LoadConfig from the file, the
+// environment and the command line. The parts that a module needs are that module's own options
+// structs, so that a default is written down once, where it is used.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/log.h"
+#include "ingest/ingest.h"
+#include "journal/journal.h"
+#include "query/engine.h"
+#include "record/log_row.h"
+#include "server/options.h"
+
+namespace varve::app {
+
+struct WebhooksConfig {  // empty: that provider is not configured
+  std::string github_secret, stripe_secret, workos_secret, slack_secret, linear_secret, svix_secret;
+};
+
+struct FlushConfig {
+  uint64_t events_flush_bytes = 64ull << 20;
+  uint64_t events_flush_ms = 5'000;
+  uint32_t raw_events_batch_size = 100;
+  uint64_t flush_interval_ms = 30'000;
+  std::string raw_events_prefix = "raw-events";
+};
+
+enum class StoreKind : uint8_t { kLocal };
+
+struct StoreConfig {
+  StoreKind kind = StoreKind::kLocal;
+  std::string bucket = "varve";
+  std::string account = "00000000000000000000000000000000";
+};
+
+struct NotifyRuleConfig {
+  std::string prefix;
+  std::string suffix;
+  std::vector<std::string> actions = {"PutObject", "CopyObject", "CompleteMultipartUpload"};
+  std::string queue;
+};
+
+struct NotifyConfig {
+  uint64_t reconcile_interval_ms = 10'000;
+  uint64_t settle_ms = 2'000;  // a file of another program: unchanged for so long
+  std::vector<NotifyRuleConfig> rules;  // empty: the raw files' rule, for every namespace
+  std::string raw_events_queue = "varve-raw-events";
+  std::string downstream_queue;  // empty: no parquet-written messages
+};
+
+struct QueueOptions {
+  uint32_t max_batch_size = 100;
+  uint64_t max_batch_timeout_ms = 30'000;
+  uint32_t max_retries = 3;
+  uint32_t retry_base_ms = 1'000;
+  uint32_t retry_delay_max_ms = 300'000;
+  uint64_t lease_ms = 120'000;
+  uint64_t messages_max = 10'000'000;
+  std::string dead_letter_queue = "varve-dlq";
+};
+
+struct CompactConfig {
+  std::string parquet_prefix = "logs/workers";
+  uint32_t flush_threshold = 1'000;
+  record::LogCodec compression = record::LogCodec::kLz4;
+  uint32_t consumers = 1;
+};
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+};
+
+struct Config {
+  std::string data_dir = "varve-data";
+  std::string listen = "127.0.0.1:8080";
+  server::ServerOptions server;  // address and port: from listen, by the loader
+  ingest::IngestOptions ingest;
+  WebhooksConfig webhooks;
+  journal::JournalOptions journal;  // directory: set by the wiring
+  FlushConfig flush;
+  StoreConfig store;
+  NotifyConfig notify;
+  QueueOptions queue;
+  CompactConfig compact;
+  query::EngineOptions query;  // temp_directory: set by the wiring
+  LogConfig log;
+};
+
+}  // namespace varve::app
