@@ -51,7 +51,7 @@ class Session {
                const std::function<bool(const Row&)>& on_row);
   Status Query(std::string_view sql, std::initializer_list<Value> bound,
                const std::function<bool(const Row&)>& on_row);
-  int64_t changes() const;         // rows the last Execute changed
+  int64_t changes() const;  // rows the last Execute changed
   int64_t last_insert_id() const;
 
  private:

@@ -79,6 +79,13 @@ class ObjectStore {
 // or ".." segment, a control character, a backslash, or the reserved first segment ".varve".
 Status CheckKey(std::string_view key);
 
+// The rest of what every store checks before it acts, and says alike.
+inline constexpr size_t kListObjectsMax = 1000;
+Status CheckPutOptions(const PutOptions& options);  // kInvalid: sizes, control characters
+Status CheckListSize(size_t objects_max);
+Error NoSuchObject(std::string_view key);                              // NO_SUCH_OBJECT
+Error PreconditionFailed(std::string_view key, std::string_view why);  // PRECONDITION_FAILED
+
 // Every object under the prefix, page by page.
 Result<std::vector<ObjectMeta>> ListAll(ObjectStore& store, std::string_view prefix);
 
