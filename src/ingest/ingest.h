@@ -46,8 +46,7 @@ class Ingest {
   virtual void SubmitBatch(const NamespaceId& ns, std::string body, record::BodyFormat format,
                            Done<BatchReply> done) = 0;
   // events_json: the `events` array of a tail_events message.
-  virtual void SubmitTail(const NamespaceId& ns, std::string events_json,
-                          Done<TailReply> done) = 0;
+  virtual void SubmitTail(const NamespaceId& ns, std::string events_json, Done<TailReply> done) = 0;
   // event_json: the composed webhook event (webhook.h). delivery_key: what a redelivery repeats;
   // it works as a batchId does. Empty: none.
   virtual void SubmitWebhook(const NamespaceId& ns, std::string event_json,

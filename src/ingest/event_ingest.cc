@@ -1,0 +1,175 @@
+#include "ingest/event_ingest.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/bytes.h"
+#include "record/event.h"
+#include "record/log_row.h"
+
+namespace varve::ingest {
+namespace {
+
+constexpr size_t kInvalidItemsShown = 10;
+
+std::string InvalidItemsJson(const std::vector<record::InvalidTraceItem>& items) {
+  std::string json = "[";
+  for (size_t i = 0; i < std::min(items.size(), kInvalidItemsShown); ++i) {
+    if (i > 0) json += ',';
+    json += "{\"index\":" + std::to_string(items[i].index) + ",\"errors\":[";
+    for (size_t j = 0; j < items[i].errors.size(); ++j) {
+      if (j > 0) json += ',';
+      json += JsonQuote(items[i].errors[j]);
+    }
+    json += "]}";
+  }
+  return json + "]";
+}
+
+}  // namespace
+
+EventIngest::EventIngest(IngestOptions options, journal::Journal& journal, Flusher& flusher,
+                         state::Database& database, const Clock& clock, OnDurable on_durable)
+    : options_(options),
+      journal_(journal),
+      flusher_(flusher),
+      clock_(clock),
+      on_durable_(std::move(on_durable)),
+      spent_(database, clock) {
+  constexpr uint32_t kWithIds = 1u << static_cast<int>(record::RecordKind::kEvents) |
+                                1u << static_cast<int>(record::RecordKind::kWebhook);
+  journal::HotRecords held = journal_.Read(journal_.first_lsn() - 1, journal_.last_lsn(), kWithIds);
+  for (const journal::Record& record : held.records) spent_.Restore(record);
+  flusher_.SetOnEventsDone([this](journal::Lsn upto) { spent_.Flushed(upto); });
+}
+
+void EventIngest::SubmitBatch(const NamespaceId& ns, std::string body, record::BodyFormat format,
+                              Done<BatchReply> done) {
+  thread_local record::BatchParser parser;
+  CHECK(body.capacity() >= body.size() + record::kJsonPaddingBytes);
+  journal::AppendRequest request;
+  request.received_ms = clock_.NowMs();
+  record::EventBatch batch;
+  Status parsed = parser.Parse(body, format, request.received_ms, options_.limits, &batch);
+  if (!parsed.ok()) {
+    refused_ += 1;
+    return done(std::move(parsed).error());
+  }
+  if (batch.events.empty()) return done(BatchReply{});
+  request.kind = record::RecordKind::kEvents;
+  request.ns = ns;
+  request.batch_id = std::move(batch.batch_id);
+  request.events = std::move(batch.events);
+  request.body = std::move(body);
+  Submit(std::move(request), std::move(done));
+}
+
+void EventIngest::SubmitWebhook(const NamespaceId& ns, std::string event_json,
+                                std::string delivery_key, Done<BatchReply> done) {
+  journal::AppendRequest request;
+  request.kind = record::RecordKind::kWebhook;
+  request.ns = ns;
+  request.received_ms = clock_.NowMs();
+  request.batch_id = std::move(delivery_key);
+  request.events = {{request.received_ms, 0, static_cast<uint32_t>(event_json.size())}};
+  request.body = std::move(event_json);
+  request.body.reserve(request.body.size() + record::kJsonPaddingBytes);
+  webhooks_ += 1;
+  Submit(std::move(request), std::move(done));
+}
+
+void EventIngest::SubmitTail(const NamespaceId& ns, std::string events_json, Done<TailReply> done) {
+  const int64_t now_ms = clock_.NowMs();
+  Result<record::TraceBatch> batch = record::ParseTraceItems(events_json, now_ms);
+  if (!batch.ok()) {
+    refused_ += 1;
+    return done(std::move(batch).error());
+  }
+  TailReply reply;
+  reply.accepted = batch->items.size();
+  reply.invalid = batch->invalid.size();
+  reply.invalid_json = InvalidItemsJson(batch->invalid);
+  tail_items_ += reply.accepted;
+  tail_items_invalid_ += reply.invalid;
+  if (batch->items.empty()) return done(std::move(reply));
+  journal::AppendRequest request;
+  request.kind = record::RecordKind::kTail;
+  request.ns = ns;
+  request.received_ms = now_ms;
+  for (size_t i = 0; i < batch->items.size(); ++i) {
+    request.events.push_back({batch->event_ms[i], static_cast<uint32_t>(request.body.size()),
+                              static_cast<uint32_t>(batch->items[i].size())});
+    request.body += batch->items[i];
+  }
+  request.body.reserve(request.body.size() + record::kJsonPaddingBytes);
+  Append(std::move(request), nullptr,
+         [reply = std::move(reply), done = std::move(done)](Status appended) mutable {
+           if (!appended.ok()) return done(std::move(appended).error());
+           done(std::move(reply));
+         });
+}
+
+void EventIngest::Submit(journal::AppendRequest request, Done<BatchReply> done) {
+  const uint64_t count = request.events.size();
+  if (request.batch_id.empty()) {
+    return Append(std::move(request), nullptr,
+                  [this, count, done = std::move(done)](Status appended) {
+                    if (!appended.ok()) return done(std::move(appended).error());
+                    batches_ += 1;
+                    events_ += count;
+                    done(BatchReply{count, false});
+                  });
+  }
+  SpentBatches::BatchKey key(request.ns.name(), request.batch_id);
+  auto duplicate = [this, count, done] {
+    duplicates_ += 1;
+    done(BatchReply{count, true});
+  };
+  auto claim = spent_.TryClaim(key, [done, duplicate](const Status& first) {
+    if (first.ok()) return duplicate();
+    done(first.error());
+  });
+  if (!claim.ok()) return done(std::move(claim).error());
+  if (*claim == SpentBatches::Claim::kWaiting) return;
+  if (*claim == SpentBatches::Claim::kSpent) return duplicate();
+  auto lsn = std::make_shared<journal::Lsn>(0);
+  Append(
+      std::move(request), [lsn](journal::Lsn own) { *lsn = own; },
+      [this, lsn, key, count, done = std::move(done)](Status appended) {
+        if (!appended.ok()) {
+          spent_.Failed(key, appended.error());
+          return done(std::move(appended).error());
+        }
+        batches_ += 1;
+        events_ += count;
+        spent_.Spent(key, *lsn);
+        done(BatchReply{count, false});
+      });
+}
+
+void EventIngest::Append(journal::AppendRequest request,
+                         std::function<void(journal::Lsn)> on_durable, Finished finished) {
+  const record::RecordKind kind = request.kind;
+  const std::string ns = request.ns.name();
+  const uint64_t rows = request.events.size();
+  const uint64_t bytes = request.body.size() + rows * sizeof(record::EventRef);
+  auto shared = std::make_shared<Finished>(std::move(finished));
+  Status appended = journal_.Append(
+      std::move(request),
+      [this, kind, ns, rows, bytes, on_durable = std::move(on_durable), shared](journal::Lsn lsn) {
+        flusher_.NoteAppended(kind, ns, lsn, bytes, rows);
+        if (on_durable) on_durable(lsn);
+        if (on_durable_) on_durable_(lsn);
+        if (options_.durability == Durability::kFsync) return (*shared)({});
+        flusher_.WhenDone(kind, ns, lsn, [shared] { (*shared)({}); });
+      });
+  if (appended.ok()) return;
+  refused_ += 1;
+  (*shared)(std::move(appended));
+}
+
+IngestStats EventIngest::stats() const {
+  return {batches_, events_, duplicates_, refused_, tail_items_, tail_items_invalid_, webhooks_};
+}
+
+}  // namespace varve::ingest
