@@ -185,22 +185,33 @@ Result<uint32_t> SqliteQueue::AckIn(Session& session, std::string_view queue_nam
   return static_cast<uint32_t>(delta.acked);
 }
 
-Status SqliteQueue::Extend(std::string_view queue_name, std::string_view lease_id,
-                           uint64_t lease_ms) {
+Result<uint32_t> SqliteQueue::ExtendAll(std::string_view queue_name,
+                                        std::span<const std::string> lease_ids, uint64_t lease_ms) {
   TRY(CheckLease(lease_ms));
-  return database_.Transact([&](Session& session) -> Status {
+  uint32_t extended = 0;
+  TRY(database_.Transact([&](Session& session) -> Status {
     const int64_t now = clock_.NowMs();
     QueueRow queue = TRY(LoadQueue(session, queue_name));
     TRY(SweepExpired(session, queue, now));
-    const auto lease = ParseLease(lease_id);
-    const auto message = TRY(LeasedMessage(session, queue.id, lease));
-    if (!message || !message->leased || lease->delivery != message->deliveries) {
-      return MakeError(ErrorKind::kConflict, "LEASE_LOST",
-                       "lease " + std::string(lease_id.substr(0, 64)) + " is no longer current");
+    for (const std::string& lease_id : lease_ids) {
+      const auto lease = ParseLease(lease_id);
+      const auto message = TRY(LeasedMessage(session, queue.id, lease));
+      if (!message || !message->leased || lease->delivery != message->deliveries) continue;
+      TRY(session.Execute("UPDATE queue_messages SET visible_ms = ? WHERE seq = ?",
+                          {now + static_cast<int64_t>(lease_ms), message->seq}));
+      ++extended;
     }
-    return session.Execute("UPDATE queue_messages SET visible_ms = ? WHERE seq = ?",
-                           {now + static_cast<int64_t>(lease_ms), message->seq});
-  });
+    return {};
+  }));
+  return extended;
+}
+
+Status SqliteQueue::Extend(std::string_view queue_name, std::string_view lease_id,
+                           uint64_t lease_ms) {
+  const std::string one(lease_id);
+  if (TRY(ExtendAll(queue_name, std::span(&one, 1), lease_ms)) == 1) return {};
+  return MakeError(ErrorKind::kConflict, "LEASE_LOST",
+                   "lease " + one.substr(0, 64) + " is no longer current");
 }
 
 Result<uint64_t> SqliteQueue::Release(std::string_view queue_name,

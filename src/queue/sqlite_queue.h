@@ -73,6 +73,9 @@ class SqliteQueue : public Queue {
   // Receive under a holder's name, so that ReleaseHolder finds the leases after a restart.
   Result<std::vector<Message>> ReceiveHeld(std::string_view queue, uint32_t batch_max,
                                            uint64_t lease_ms, std::string_view holder);
+  // Extends, counted from now, those of the leases that are still current: how many.
+  Result<uint32_t> ExtendAll(std::string_view queue, std::span<const std::string> lease_ids,
+                             uint64_t lease_ms);
   // Gives leases back without counting the attempt; visible again after delay_ms.
   Result<uint64_t> Release(std::string_view queue, std::span<const std::string> lease_ids,
                            uint64_t delay_ms);
