@@ -1,0 +1,46 @@
+#include "app/lake.h"
+
+#include "core/clock.h"
+#include "store/local_store.h"
+
+namespace varve::app {
+namespace {
+
+ingest::FlusherOptions FlusherOptionsOf(const Config& config) {
+  ingest::FlusherOptions options;
+  options.events_flush_bytes = config.flush.events_flush_bytes;
+  options.events_flush_ms = config.flush.events_flush_ms;
+  options.raw_events_batch_size = config.flush.raw_events_batch_size;
+  options.flush_interval_ms = config.flush.flush_interval_ms;
+  options.raw_events_prefix = config.flush.raw_events_prefix;
+  options.dedup_window_ms = config.ingest.dedup_window_ms;
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths) {
+  const Clock& clock = SystemClock();
+  Random& random = SystemRandom();
+  auto lake = std::make_unique<Lake>();
+  lake->store = TRY(store::OpenLocalStore({.root = paths.root}, clock));
+  lake->database = TRY(state::Database::Open(paths.state));
+  lake->instance = TRY(ingest::LoadInstance(*lake->database, random));
+  lake->queue = TRY(queue::SqliteQueue::Open(*lake->database, clock, random));
+  journal::JournalOptions journal = config.journal;
+  journal.directory = paths.journal;
+  journal.flushed_lsn = TRY(ingest::FlushedUpTo(*lake->database));
+  lake->journal = TRY(journal::OpenJournal(std::move(journal), clock));
+  lake->flusher = TRY(ingest::Flusher::Open(FlusherOptionsOf(config), lake->instance,
+                                            *lake->journal, *lake->store, *lake->database, clock));
+  lake->ledger = TRY(compact::RawLedger::Open(*lake->database, lake->instance.tag));
+  lake->snapshots = std::make_unique<LakeSnapshots>(
+      *lake->store, *lake->flusher, *lake->ledger,
+      SnapshotPaths{config.flush.raw_events_prefix, config.compact.parquet_prefix});
+  query::EngineOptions engine = config.query;
+  engine.temp_directory = paths.tmp;
+  lake->engine = TRY(query::Engine::Open(std::move(engine), lake->snapshots.get(), clock, random));
+  return lake;
+}
+
+}  // namespace varve::app

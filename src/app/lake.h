@@ -1,0 +1,36 @@
+// What a data directory holds, opened: objects, state, journal, queue, and the answers over them.
+// `serve` adds what changes it; `query` on a directory that nobody serves reads it.
+#pragma once
+
+#include <memory>
+
+#include "app/config.h"
+#include "app/data_dir.h"
+#include "app/snapshot.h"
+#include "compact/raw_ledger.h"
+#include "ingest/flusher.h"
+#include "journal/journal.h"
+#include "query/engine.h"
+#include "queue/sqlite_queue.h"
+#include "state/database.h"
+#include "store/object_store.h"
+
+namespace varve::app {
+
+// Each member uses only those above it.
+struct Lake {
+  std::unique_ptr<store::ObjectStore> store;
+  std::unique_ptr<state::Database> database;
+  ingest::Instance instance;
+  std::unique_ptr<queue::SqliteQueue> queue;
+  std::unique_ptr<journal::Journal> journal;
+  std::unique_ptr<ingest::Flusher> flusher;  // not started
+  std::unique_ptr<compact::RawLedger> ledger;
+  std::unique_ptr<LakeSnapshots> snapshots;
+  std::unique_ptr<query::Engine> engine;
+};
+
+// The caller holds the directory's lock. A journal that ends torn is cut; nothing else changes.
+Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths);
+
+}  // namespace varve::app
