@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/namespace_id.h"
 #include "core/result.h"
 #include "query/snapshot.h"
@@ -28,8 +29,10 @@ struct EngineOptions {
   uint64_t result_bytes_max = 1ull << 30;
   uint32_t cursors_max = 16;
   uint64_t cursor_idle_ms = 60'000;
-  std::string temp_directory;                // empty: no spilling
+  std::string temp_directory;  // empty: no spilling
   uint64_t temp_bytes_max = 4ull << 30;
+  uint32_t instances_ready = 2;          // kept open in advance
+  uint32_t files_checked_max = 200'000;  // whose footers are remembered
 };
 
 struct QueryRequest {
@@ -42,8 +45,8 @@ struct QueryRequest {
 
 struct QuerySummary {
   uint64_t rows = 0;
-  std::string next_cursor;                // empty: nothing waits
-  std::vector<std::string> warnings;      // corrupt files left out, by key
+  std::string next_cursor;            // empty: nothing waits
+  std::vector<std::string> warnings;  // corrupt files left out, by key
 };
 
 // Where the answer's bytes go, in order; false ends the query (the client has gone).
@@ -51,7 +54,10 @@ using ByteSink = std::function<bool(std::string_view bytes)>;
 
 class Engine {
  public:
-  static Result<std::unique_ptr<Engine>> Open(EngineOptions options, SnapshotSource* source);
+  // source, clock and random outlive the engine; all of its calls are thread-safe.
+  static Result<std::unique_ptr<Engine>> Open(EngineOptions options, SnapshotSource* source,
+                                              const Clock& clock = SystemClock(),
+                                              Random& random = SystemRandom());
   virtual ~Engine() = default;
   // Blocks. *cancelled becoming true interrupts it (kCancelled). Errors: kInvalid SQL_ERROR (with
   // DuckDB's words), SQL_NOT_ALLOWED (not one SELECT), kForbidden SQL_FORBIDDEN (a file or network
@@ -61,8 +67,7 @@ class Engine {
                                    const std::atomic<bool>* cancelled) = 0;
   // The next page of a cursor of the same namespace; kNotFound CURSOR_EXPIRED.
   virtual Result<QuerySummary> Next(const NamespaceId& ns, std::string_view cursor,
-                                    const ByteSink& sink,
-                                    const std::atomic<bool>* cancelled) = 0;
+                                    const ByteSink& sink, const std::atomic<bool>* cancelled) = 0;
 };
 
 }  // namespace varve::query
