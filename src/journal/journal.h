@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/namespace_id.h"
 #include "core/result.h"
 #include "record/event.h"
@@ -30,9 +31,17 @@ struct AppendRequest {
 
 struct JournalOptions {
   std::string directory;
-  uint64_t bytes_max = 8ull << 30;          // all segments; Append beyond it is kExhausted
-  uint64_t segment_bytes = 64ull << 20;     // a segment's size; also the largest record
+  uint64_t bytes_max = 8ull << 30;           // all segments; Append beyond it is kExhausted
+  uint64_t segment_bytes = 64ull << 20;      // a segment's size; bounds the largest record
   uint64_t pending_bytes_max = 64ull << 20;  // appended, not yet committed
+  uint64_t round_bytes_max = 4ull << 20;     // written by one commit; a larger record goes alone
+  uint64_t records_max = 1'000'000;          // not released; 32 bytes of memory each
+  uint32_t ready_segments = 4;               // prepared ahead of the committer, in the background
+  uint32_t spare_segments = 16;  // at most as many are kept for reuse once their space is free
+  // Everything up to here is known to be held by objects (ingest::FlushedUpTo): nothing beyond it
+  // may have been released. An empty journal goes on after it; a journal that ends before it, or
+  // starts beyond the next, is kCorrupt.
+  Lsn flushed_lsn = 0;
 };
 
 struct Record {  // a view into a mapped segment
@@ -45,7 +54,8 @@ struct Record {  // a view into a mapped segment
   std::string_view body;
 };
 
-// Records in LSN order, alive as long as this object is.
+// Records in LSN order, alive as long as this object is. When it goes, the pages that reading it
+// has brought into this process's resident memory are given back.
 struct HotRecords {
   std::vector<Record> records;
   std::shared_ptr<const void> pins;
@@ -63,16 +73,23 @@ class Journal {
  public:
   virtual ~Journal() = default;
   // done runs on the committer thread after the record is on disk; it must not block.
-  // kExhausted (JOURNAL_FULL | BUSY): nothing was taken. A failed fdatasync ends the process.
+  // kExhausted (JOURNAL_FULL | DISK_FULL | BUSY), kInvalid (RECORD_TOO_LARGE), kRetryable
+  // (JOURNAL_CLOSED): nothing was taken. A failed fdatasync ends the process.
   virtual Status Append(AppendRequest request, std::function<void(Lsn)> done) = 0;
   // Records with lsn in (after, upto] of the kinds in the mask (bit 1 << kind).
   virtual HotRecords Read(Lsn after, Lsn upto, uint32_t kinds) const = 0;
   virtual Lsn last_lsn() const = 0;
+  virtual Lsn first_lsn() const = 0;  // the oldest record still here; last_lsn() + 1 when none is
   // Everything up to and including lsn is held by objects: its space is given back.
   virtual void Release(Lsn upto) = 0;
   virtual JournalStats Stats() const = 0;
   // Commits what was appended; refuses more.
   virtual void Close() = 0;
 };
+
+// Creates the directory, or replays what it holds. kConflict (JOURNAL_LOCKED): another process has
+// it. kCorrupt (JOURNAL_CORRUPT): an acknowledged record is damaged or missing; the message names
+// file and offset. A torn tail (written, never acknowledged) is dropped, counted and logged.
+Result<std::unique_ptr<Journal>> OpenJournal(JournalOptions options, const Clock& clock);
 
 }  // namespace varve::journal
