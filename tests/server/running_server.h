@@ -1,0 +1,75 @@
+// A real server on a free port, with the seams behind it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "ingest/webhook.h"
+#include "queue/sqlite_queue.h"
+#include "server/client.h"
+#include "server/http_server.h"
+#include "server/live_feed.h"
+#include "server/metrics.h"
+#include "server/seams.h"
+#include "state/database.h"
+#include "store/memory_store.h"
+
+namespace varve::server {
+
+struct RunningServer {
+  explicit RunningServer(ServerOptions options = {}, const Clock& clock = SystemClock())
+      : store(clock), webhooks({{"github", "s3cret"}, {"slack", "sl4ck"}}) {
+    auto opened = state::Database::Open(":memory:");
+    EXPECT_TRUE(opened.ok());
+    database = std::move(opened).value();
+    auto opened_queue = queue::SqliteQueue::Open(*database, clock, SystemRandom());
+    EXPECT_TRUE(opened_queue.ok());
+    queue = std::move(opened_queue).value();
+    EXPECT_TRUE(queue->Declare({.name = "jobs", .dead_letter_queue = "dead"}).ok());
+    options.port = 0;
+    Services services;
+    services.clock = &clock;
+    services.random = &SystemRandom();
+    services.ingest = &ingest;
+    services.webhooks = &webhooks;
+    services.engine = &engine;
+    services.queue = queue.get();
+    services.store = &store;
+    services.live_feed = &live;
+    services.ready = [this] {
+      return ready ? Status() : MakeError(ErrorKind::kRetryable, "REPLAYING", "replaying");
+    };
+    services.stats_json = [] { return std::string("{\"hot\":1}"); };
+    services.collect_metrics = [](MetricsWriter& out) {
+      out.Gauge("varve_journal_bytes", "Bytes of journal segments.", 42);
+    };
+    auto started = HttpServer::Start(std::move(options), std::move(services));
+    EXPECT_TRUE(started.ok()) << started.error().message;
+    server = std::move(started).value();
+    port = server->port();
+  }
+
+  Reply Request(std::string_view method, std::string_view target, std::string_view body = {},
+                const std::vector<std::string>& headers = {}) {
+    return Client(port).Request(method, target, body, headers);
+  }
+
+  store::MemoryStore store;
+  ingest::WebhookVerifier webhooks;
+  std::unique_ptr<state::Database> database;
+  std::unique_ptr<queue::SqliteQueue> queue;
+  SteeredIngest ingest;
+  SteeredEngine engine;
+  LiveFeed live;
+  std::atomic<bool> ready{true};
+  std::unique_ptr<HttpServer> server;  // last: ends first
+  uint16_t port = 0;
+};
+
+inline constexpr std::string_view kOneEvent = R"({"events":[{"type":"a"}]})";
+
+}  // namespace varve::server
