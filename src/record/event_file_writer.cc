@@ -16,6 +16,7 @@
 
 #include "core/check.h"
 #include "record/event_columns.h"
+#include "record/page_pool.h"
 #include "record/parquet_sink.h"
 #include "record/parquet_try.h"
 
@@ -69,9 +70,10 @@ std::shared_ptr<pq::schema::GroupNode> EventSchema() {
       pq::schema::GroupNode::Make("event", pq::Repetition::REQUIRED, nodes));
 }
 
-std::shared_ptr<pq::WriterProperties> EventProperties() {
+std::shared_ptr<pq::WriterProperties> EventProperties(arrow::MemoryPool* pool) {
   pq::WriterProperties::Builder builder;
-  builder.created_by("varve")
+  builder.memory_pool(pool)
+      ->created_by("varve")
       ->compression(pq::Compression::SNAPPY)
       ->version(pq::ParquetVersion::PARQUET_2_6)
       ->data_page_version(pq::ParquetDataPageVersion::V1)
@@ -144,7 +146,7 @@ class Writer : public EventFileWriter {
  public:
   Writer(std::function<Status(std::string_view)> sink, const EventFileOptions& options)
       : options_(options), sink_(std::make_shared<SinkStream>(std::move(sink))) {
-    file_ = pq::ParquetFileWriter::Open(sink_, EventSchema(), EventProperties());
+    file_ = pq::ParquetFileWriter::Open(sink_, EventSchema(), EventProperties(&pool_));
   }
 
   Status Write(std::span<const EventSlice> rows) override;
@@ -162,6 +164,7 @@ class Writer : public EventFileWriter {
   }
 
   const EventFileOptions options_;
+  PagePool pool_;  // outlives the file
   std::shared_ptr<SinkStream> sink_;
   std::unique_ptr<pq::ParquetFileWriter> file_;
   pq::RowGroupWriter* group_ = nullptr;
