@@ -11,6 +11,7 @@ namespace varve::ingest {
 namespace {
 
 constexpr size_t kInvalidItemsShown = 10;
+constexpr uint32_t kWebhookBytesMax = (1 << 20) + 4'096;  // a body, and what is put around it
 
 std::string InvalidItemsJson(const std::vector<record::InvalidTraceItem>& items) {
   std::string json = "[";
@@ -35,11 +36,8 @@ EventIngest::EventIngest(IngestOptions options, journal::Journal& journal, Flush
       flusher_(flusher),
       clock_(clock),
       on_durable_(std::move(on_durable)),
-      spent_(database, clock) {
-  constexpr uint32_t kWithIds = 1u << static_cast<int>(record::RecordKind::kEvents) |
-                                1u << static_cast<int>(record::RecordKind::kWebhook);
-  journal::HotRecords held = journal_.Read(journal_.first_lsn() - 1, journal_.last_lsn(), kWithIds);
-  for (const journal::Record& record : held.records) spent_.Restore(record);
+      spent_(database, clock, options.dedup_window_ms) {
+  spent_.Restore(journal_, flusher_.EventsDone());
   flusher_.SetOnEventsDone([this](journal::Lsn upto) { spent_.Flushed(upto); });
 }
 
@@ -66,14 +64,28 @@ void EventIngest::SubmitBatch(const NamespaceId& ns, std::string body, record::B
 
 void EventIngest::SubmitWebhook(const NamespaceId& ns, std::string event_json,
                                 std::string delivery_key, Done<BatchReply> done) {
+  thread_local record::BatchParser parser;
   journal::AppendRequest request;
   request.kind = record::RecordKind::kWebhook;
   request.ns = ns;
   request.received_ms = clock_.NowMs();
   request.batch_id = std::move(delivery_key);
-  request.events = {{request.received_ms, 0, static_cast<uint32_t>(event_json.size())}};
+  event_json.reserve(event_json.size() + record::kJsonPaddingBytes);
+  // Checked as every event is: what the journal takes, the flusher must be able to write.
+  record::EventLimits limits = options_.limits;
+  limits.event_bytes_max = std::max(limits.event_bytes_max, kWebhookBytesMax);
+  record::EventBatch batch;
+  Status parsed =
+      parser.Parse(event_json, record::BodyFormat::kJson, request.received_ms, limits, &batch);
+  if (parsed.ok() && batch.events.size() != 1) {
+    parsed = MakeError(ErrorKind::kInvalid, "INVALID_EVENT", "a webhook is one event");
+  }
+  if (!parsed.ok()) {
+    refused_ += 1;
+    return done(std::move(parsed).error());
+  }
+  request.events = std::move(batch.events);
   request.body = std::move(event_json);
-  request.body.reserve(request.body.size() + record::kJsonPaddingBytes);
   webhooks_ += 1;
   Submit(std::move(request), std::move(done));
 }

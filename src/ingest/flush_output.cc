@@ -38,9 +38,16 @@ std::string StorePrefixOf(std::string_view ns) {
   return NamespaceId::Parse(ns).value().StorePrefix();  // checked before it was journalled
 }
 
-using Partition = std::pair<std::string_view, int64_t>;  // namespace, hour
-
 }  // namespace
+
+void AddPartitions(const journal::Record& record, Partitions* partitions) {
+  const int64_t* last = nullptr;
+  for (const record::EventRef& event : record.events) {
+    int64_t hour = HourOf(event.ts_ms);
+    if (last == nullptr || *last != hour)
+      last = &partitions->insert({record.ns, hour}).first->second;
+  }
+}
 
 Result<FlushedObjects> PutEventObjects(store::ObjectStore& store, const Instance& instance,
                                        const FlushUnit& unit,

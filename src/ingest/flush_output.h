@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -12,6 +15,12 @@
 #include "store/object_store.h"
 
 namespace varve::ingest {
+
+// Where events go: namespace and hour of event time (UTC, since 1970); a file of each unit for
+// each.
+using Partition = std::pair<std::string_view, int64_t>;
+using Partitions = std::set<Partition>;
+void AddPartitions(const journal::Record& record, Partitions* partitions);
 
 struct FlushedObjects {
   uint64_t files = 0, rows = 0, bytes = 0;

@@ -118,10 +118,21 @@ Status FlushUnits::End(const FlushUnit& unit, const std::vector<SpentBatch>& spe
   });
 }
 
+// In pieces: everyone else waits for the state's lock meanwhile.
 Status FlushUnits::ExpireBatches(int64_t now_ms) {
-  return database_->Run([&](Session& session) {
-    return session.Execute("DELETE FROM ingest_dedup WHERE expires_ms <= ?", {now_ms});
-  });
+  constexpr int64_t kRowsAtOnce = 5'000;
+  int64_t removed = kRowsAtOnce;
+  while (removed == kRowsAtOnce) {
+    TRY(database_->Run([&](Session& session) -> Status {
+      TRY(
+          session.Execute("DELETE FROM ingest_dedup WHERE (ns, batch_id) IN (SELECT ns, batch_id "
+                          "FROM ingest_dedup WHERE expires_ms <= ? LIMIT ?)",
+                          {now_ms, kRowsAtOnce}));
+      removed = session.changes();
+      return {};
+    }));
+  }
+  return {};
 }
 
 Result<journal::Lsn> FlushedUpTo(state::Database& database) {

@@ -6,6 +6,7 @@
 
 #include "core/crash_point.h"
 #include "core/log.h"
+#include "fmt/format.h"
 #include "journal/thread_priority.h"
 
 namespace varve::ingest {
@@ -32,6 +33,19 @@ std::string StreamOf(record::RecordKind kind, std::string_view ns) {
 
 uint64_t BytesOf(const journal::Record& record) {
   return record.body.size() + record.events.size() * sizeof(record::EventRef);
+}
+
+// LSNs are never given twice, or new records would pass for done ones.
+Status CheckJournal(const FlushState& loaded, const journal::Journal& journal) {
+  for (const auto& [name, progress] : loaded.streams) {
+    if (progress.done_lsn <= journal.last_lsn()) continue;
+    return MakeError(ErrorKind::kCorrupt, "JOURNAL_CORRUPT",
+                     fmt::format("the journal ends at record {}, but objects hold record {} of "
+                                 "stream {}: the journal was removed, or is older than the state. "
+                                 "Nothing has been changed; see `varve doctor`",
+                                 journal.last_lsn(), progress.done_lsn, name));
+  }
+  return {};
 }
 
 }  // namespace
@@ -68,6 +82,7 @@ Flusher::~Flusher() {
 
 Status Flusher::Recover() {
   FlushState loaded = TRY(units_.Load());
+  TRY(CheckJournal(loaded, journal_));
   last_unit_ = loaded.last_unit;
   for (const auto& [name, progress] : loaded.streams) {
     Stream& stream = streams_[name];
@@ -143,7 +158,7 @@ void Flusher::WhenDone(record::RecordKind kind, std::string_view ns, journal::Ls
     std::string name = StreamOf(kind, ns);
     Stream& stream = streams_[name];
     if (stream.done_lsn < lsn) {
-      stream.asked = true;
+      stream.asked_lsn = std::max(stream.asked_lsn, lsn);
       waiters_.push_back({std::move(name), lsn, std::move(callback)});
       callback = nullptr;
     }
@@ -157,9 +172,15 @@ void Flusher::FlushTail(const NamespaceId& ns) {
     std::lock_guard lock(mutex_);
     auto stream = streams_.find(TailStream(ns.name()));
     if (stream == streams_.end() || !stream->second.waits()) return;
-    stream->second.asked = true;
+    stream->second.asked_lsn = stream->second.last_lsn;
   }
   work_.notify_one();
+}
+
+journal::Lsn Flusher::EventsDone() const {
+  std::lock_guard lock(mutex_);
+  auto events = streams_.find(kEventStream);
+  return events == streams_.end() ? 0 : events->second.done_lsn;
 }
 
 // The records are read outside the lock, so that no sender waits for a reader. If space was given
@@ -212,7 +233,7 @@ FlusherStats Flusher::stats() const {
 }
 
 int64_t Flusher::DueInNs(const std::string& name, const Stream& stream) const {
-  if (stream.asked || stopping_) return 0;
+  if (stream.asked_lsn > stream.done_lsn || stopping_) return 0;
   bool tail = IsTail(name);
   if (stream.waiting_bytes >= options_.events_flush_bytes) return 0;
   if (noted_bytes_ - stream.oldest_at_bytes >= kHeldBackUnits * options_.events_flush_bytes) {
@@ -240,7 +261,7 @@ void Flusher::Loop() {
   uint64_t delay_ms = 100;
   while (!recovered_.empty()) {
     const FlushUnit unit = recovered_.front();
-    journal::HotRecords read = ReadStream(unit.stream, unit.after, unit.upto, kNever);
+    journal::HotRecords read = ReadStream(unit.stream, unit.after, unit.upto, /*one_unit=*/false);
     Status done = FinishUnit(unit, read.records);
     if (!done.ok()) return;
     recovered_.erase(recovered_.begin());
@@ -284,19 +305,25 @@ bool Flusher::WaitForWork(Lock& lock) {
 
 // In windows, so that a long backlog is not brought into memory for one unit of it.
 journal::HotRecords Flusher::ReadStream(const std::string& stream, journal::Lsn after,
-                                        journal::Lsn upto, uint64_t bytes_max) const {
+                                        journal::Lsn upto, bool one_unit) const {
   auto pins = std::make_shared<std::vector<std::shared_ptr<const void>>>();
   journal::HotRecords chosen;
   chosen.pins = pins;
   uint64_t bytes = 0;
+  Partitions partitions;
   while (after < upto) {
     const journal::Lsn end = std::min(upto, after + kReadWindow);
     journal::HotRecords window = journal_.Read(after, end, KindsOf(stream));
     pins->push_back(window.pins);
     for (const journal::Record& record : window.records) {
       if (StreamOf(record.kind, record.ns) != stream) continue;
-      bytes += BytesOf(record);
-      if (bytes > bytes_max && !chosen.records.empty()) return chosen;
+      if (one_unit) {
+        bytes += BytesOf(record);
+        if (!IsTail(stream)) AddPartitions(record, &partitions);
+        bool enough =
+            bytes > options_.unit_bytes_max || partitions.size() > options_.unit_files_max;
+        if (enough && !chosen.records.empty()) return chosen;
+      }
       chosen.records.push_back(record);
     }
     after = end;
@@ -315,7 +342,7 @@ Status Flusher::FlushStream(const std::string& name) {
     upto = stream.last_lsn;
     unit.raw_seq = IsTail(name) ? stream.raw_seq_done + 1 : 0;
   }
-  journal::HotRecords read = ReadStream(name, unit.after, upto, options_.unit_bytes_max);
+  journal::HotRecords read = ReadStream(name, unit.after, upto, /*one_unit=*/true);
   CHECK(!read.records.empty());
   unit.upto = read.records.back().lsn;
   unit.created_ms = clock_.NowMs();
@@ -394,7 +421,6 @@ void Flusher::MarkDone(const FlushUnit& unit, const std::vector<journal::Record>
   }
   stream.oldest_ns = clock_.MonotonicNs();
   stream.oldest_at_bytes = noted_bytes_ - stream.waiting_bytes;
-  stream.asked = false;
   open_units_.erase(unit.id);
   stats_.units += 1;
   stats_.files += objects.files;
@@ -412,9 +438,6 @@ void Flusher::TellWaiters(const FlushUnit& unit) {
                                       [&](const Waiter& w) { return !is_told(w); });
     std::move(rest, waiters_.end(), std::back_inserter(told));
     waiters_.erase(rest, waiters_.end());
-    for (const Waiter& waiter : waiters_) {
-      if (waiter.stream == unit.stream) streams_[unit.stream].asked = true;
-    }
   }
   for (Waiter& waiter : told) waiter.callback();
 }

@@ -43,6 +43,7 @@ struct FlusherOptions {
   uint64_t flush_interval_ms = 30'000;
   std::string raw_events_prefix = "raw-events";
   uint64_t unit_bytes_max = 64ull << 20;  // of journal records; one larger record goes alone
+  uint32_t unit_files_max = 512;          // namespaces and hours; one record may exceed it
   uint64_t retry_ms_max = 5'000;          // between two tries of a unit that the store refused
   uint64_t stop_ms_max = 30'000;          // how long Stop waits for a store that refuses
   uint64_t dedup_window_ms = 86'400'000;
@@ -80,6 +81,7 @@ class Flusher : public FlushViews {
                 std::function<void()> callback);
   void FlushTail(const NamespaceId& ns);  // soon, without waiting for more
 
+  journal::Lsn EventsDone() const;  // objects hold the event records up to here
   FlushView CurrentView(const NamespaceId& ns) const override;
   FlusherStats stats() const;
   const Instance& instance() const { return instance_; }
@@ -93,7 +95,7 @@ class Flusher : public FlushViews {
     uint64_t waiting_bytes = 0, waiting_rows = 0;
     int64_t oldest_ns = 0;         // monotonic, when the oldest waiting record was noted
     uint64_t oldest_at_bytes = 0;  // noted_bytes_ at that moment
-    bool asked = false;
+    journal::Lsn asked_lsn = 0;    // someone waits for everything up to here
     bool waits() const { return last_lsn > done_lsn; }
   };
   struct Waiter {
@@ -112,9 +114,9 @@ class Flusher : public FlushViews {
   bool WaitForWork(Lock& lock);
   Status FlushStream(const std::string& name);
   Status FinishUnit(const FlushUnit& unit, const std::vector<journal::Record>& records);
-  // The stream's records in (after, upto], oldest first, until they are bytes_max.
+  // The stream's records in (after, upto], oldest first; as many as make one unit, or all.
   journal::HotRecords ReadStream(const std::string& stream, journal::Lsn after, journal::Lsn upto,
-                                 uint64_t bytes_max) const;
+                                 bool one_unit) const;
   Status DoUnit(const FlushUnit& unit, const std::vector<journal::Record>& records);
   void MarkDone(const FlushUnit& unit, const std::vector<journal::Record>& records,
                 const FlushedObjects& objects);
