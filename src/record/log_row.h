@@ -21,11 +21,14 @@ struct TraceBatch {
   std::vector<std::string> items;  // normalised items, one JSON object each, no newline inside
   std::vector<int64_t> event_ms;   // eventTimestamp of each, or the receive time
   std::vector<InvalidTraceItem> invalid;
+  // Log entries and exceptions that valid items had to be freed of.
+  std::vector<InvalidTraceItem> dropped;
   uint64_t total_count = 0;
 };
 
 // Validates and normalises a JSON array of trace items: origin-behaviours 1.1, lenient where it
-// says so. kInvalid (INVALID_JSON) only when the text is not JSON.
+// says so; an item without eventTimestamp happened at now_ms. kInvalid (INVALID_JSON) only when the
+// text is not JSON.
 Result<TraceBatch> ParseTraceItems(std::string_view json, int64_t now_ms);
 
 struct LogRow {
