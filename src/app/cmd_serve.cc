@@ -24,13 +24,16 @@ int Run(const Options& options) {
 }  // namespace
 
 void AddServe(CLI::App& root, Chosen& chosen) {
-  CLI::App* command = root.add_subcommand("serve", "Run the server: ingest, flush, compact, answer");
+  CLI::App* command =
+      root.add_subcommand("serve", "Run the server: ingest, flush, compact, answer");
   auto options = std::make_shared<Options>();
   command->add_option("--config", options->config, "TOML file (or VARVE_CONFIG)");
   command->add_option("--data", options->data, "Data directory; made if it is not there");
   command->add_option("--listen", options->listen, "HOST:PORT; port 0 takes a free one");
   command->add_option("--log-level", options->level, "debug, info, warn or error");
-  command->footer(R"(SIGTERM or Ctrl-C stops it: open requests end, what waits is flushed. A second one ends it at once.
+  command->footer(
+      R"(SIGTERM or Ctrl-C stops it: open requests end, what waits is flushed. A second one
+ends it at once.
 
 Examples:
   varve serve --data ./varve-data --listen 127.0.0.1:8080

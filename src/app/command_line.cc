@@ -23,13 +23,6 @@ constexpr const char* kFooter = R"(Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
 
-volatile sig_atomic_t g_interrupted = 0;
-
-void OnInterrupt(int signal_number) {
-  g_interrupted = 1;
-  signal(signal_number, SIG_DFL);
-}
-
 // VARVE_CRASH=point:hit, before any thread starts.
 bool ArmCrashPoint() {
   std::map<std::string, std::string> environment = ProcessEnvironment();
@@ -42,36 +35,6 @@ bool ArmCrashPoint() {
 }
 
 }  // namespace
-
-void InstallInterruptHandler() {
-  signal(SIGINT, OnInterrupt);
-  signal(SIGTERM, OnInterrupt);
-}
-
-bool Interrupted() { return g_interrupted != 0; }
-
-int Fail(const std::string& message) {
-  fmt::print(stderr, "varve: {}\n", message);
-  return kExitFailure;
-}
-
-int Fail(const Error& error) {
-  Fail(error.message);
-  return error.code == "INVALID_CONFIG" ? kExitUsage : kExitFailure;
-}
-
-Result<LoadedConfig> LoadForCommand(const std::string& config_file,
-                                    std::vector<std::pair<std::string, std::string>> flags) {
-  ConfigInputs inputs;
-  inputs.environment = ProcessEnvironment();
-  inputs.file = config_file;
-  auto from_environment = inputs.environment.find("VARVE_CONFIG");
-  if (inputs.file.empty() && from_environment != inputs.environment.end()) {
-    inputs.file = from_environment->second;
-  }
-  inputs.flags = std::move(flags);
-  return LoadConfig(inputs);
-}
 
 int RunCommandLine(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "ingest/ingest.h"
 #include "journal/journal.h"
+#include "notify/rules.h"
 #include "query/engine.h"
 #include "record/log_row.h"
 #include "server/options.h"
@@ -36,17 +37,10 @@ struct StoreConfig {
   std::string account = "00000000000000000000000000000000";
 };
 
-struct NotifyRuleConfig {
-  std::string prefix;
-  std::string suffix;
-  std::vector<std::string> actions = {"PutObject", "CopyObject", "CompleteMultipartUpload"};
-  std::string queue;
-};
-
 struct NotifyConfig {
   uint64_t reconcile_interval_ms = 10'000;
-  uint64_t settle_ms = 2'000;  // a file of another program: unchanged for so long
-  std::vector<NotifyRuleConfig> rules;  // empty: the raw files' rule, for every namespace
+  uint64_t settle_ms = 2'000;             // a file of another program: unchanged for so long
+  std::vector<notify::NotifyRule> rules;  // empty: the raw files' rule, for every namespace
   std::string raw_events_queue = "varve-raw-events";
   std::string downstream_queue;  // empty: no parquet-written messages
 };

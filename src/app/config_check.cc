@@ -33,10 +33,11 @@ void CheckListen(const Config& config, std::vector<std::string>* problems) {
     return;
   }
   if (!IsLoopback(parts->first) && config.server.keys.empty()) {
-    problems->push_back(fmt::format(
-        "server.listen: {} is reachable from other machines and auth.keys is empty; add an API key, "
-        "or listen on 127.0.0.1",
-        listen));
+    problems->push_back(
+        fmt::format("server.listen: {} is reachable from other machines and auth.keys is empty; "
+                    "add an API key, "
+                    "or listen on 127.0.0.1",
+                    listen));
   }
 }
 
@@ -56,9 +57,11 @@ void CheckNames(const Config& config, std::vector<std::string>* problems) {
   queue("notify.raw_events_queue", config.notify.raw_events_queue, false);
   queue("notify.downstream_queue", config.notify.downstream_queue, true);
   queue("queue.dead_letter_queue", config.queue.dead_letter_queue, true);
-  for (const NotifyRuleConfig& rule : config.notify.rules) {
+  for (const notify::NotifyRule& rule : config.notify.rules) {
     queue("notify.rules: queue", rule.queue, false);
   }
+  Status rules = notify::CheckRules(config.notify.rules);
+  if (!rules.ok()) problems->push_back("notify.rules: " + rules.error().message);
   for (const server::ApiKey& key : config.server.keys) {
     if (key.ns.empty()) continue;
     Result<NamespaceId> ns = NamespaceId::Parse(key.ns);

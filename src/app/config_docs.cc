@@ -55,7 +55,7 @@ std::string DefaultText(const ConfigKey& key) {
   if (key.secret) return "";
   FieldRef field = key.field(defaults);
   if (auto* large = std::get_if<uint64_t*>(&field)) {
-    std::string scaled = QuantityText(**large, key.unit);
+    std::string scaled = QuantityText(**large, key.range.unit);
     std::string plain = fmt::format("{}", **large);
     return scaled == plain ? "`" + plain + "`" : fmt::format("`{}` ({})", plain, scaled);
   }

@@ -170,20 +170,22 @@ class Loader {
       return Problem(place, fmt::format("unknown key {}{}", name, Suggestion(name, false)));
     }
     if (key->secret) {
-      return Problem(place, fmt::format("{0}: a secret does not belong in this file; set {1} in the "
-                                        "environment, or {0}_file = \"path\"",
-                                        name, EnvironmentName(*key)));
+      return Problem(place,
+                     fmt::format("{0}: a secret does not belong in this file; set {1} in the "
+                                 "environment, or {0}_file = \"path\"",
+                                 name, EnvironmentName(*key)));
     }
     SetTyped(*key, node, place);
   }
 
   void SetTyped(const ConfigKey& key, const toml::node& node, const std::string& place) {
     FieldRef field = key.field(loaded_.config);
-    bool number = std::holds_alternative<uint32_t*>(field) || std::holds_alternative<uint64_t*>(field);
+    bool number =
+        std::holds_alternative<uint32_t*>(field) || std::holds_alternative<uint64_t*>(field);
     if (std::holds_alternative<std::vector<server::ApiKey>*>(field)) {
       return ForTables(key, node, place, [&](const toml::table& t) { AddApiKey(t); });
     }
-    if (std::holds_alternative<std::vector<NotifyRuleConfig>*>(field)) {
+    if (std::holds_alternative<std::vector<notify::NotifyRule>*>(field)) {
       return ForTables(key, node, place, [&](const toml::table& t) { AddRule(t); });
     }
     if (auto* list = std::get_if<std::vector<std::string>*>(&field)) {
@@ -221,7 +223,8 @@ class Loader {
     if (tables) {
       for (const toml::node& item : *array) tables = tables && item.is_table();
     }
-    if (!tables) return Problem(place, fmt::format("{}: must be [[{}]] tables", key.name, key.name));
+    if (!tables)
+      return Problem(place, fmt::format("{}: must be [[{}]] tables", key.name, key.name));
     for (const toml::node& item : *array) add(*item.as_table());
     loaded_.origins[std::string(key.name)] = place;
   }
@@ -308,12 +311,17 @@ class Loader {
   }
 
   void AddRule(const toml::table& table) {
-    OnlyMembers(table, {"prefix", "suffix", "actions", "queue"}, "prefix, suffix, actions, queue");
-    NotifyRuleConfig rule;
+    OnlyMembers(table, {"prefix", "suffix", "actions", "queue", "every_namespace"},
+                "prefix, suffix, actions, queue, every_namespace");
+    notify::NotifyRule rule;
     rule.prefix = Member(table, "prefix");
     rule.suffix = Member(table, "suffix");
     rule.queue = Member(table, "queue");
     rule.actions = MemberList(table, "actions", rule.actions);
+    if (const toml::node* every = table.get("every_namespace")) {
+      if (!every->is_boolean()) Problem(Place(*every), "every_namespace must be true or false");
+      rule.every_namespace = every->value_or(true);
+    }
     if (rule.queue.empty()) Problem(Place(table), "notify.rules: queue is missing");
     loaded_.config.notify.rules.push_back(std::move(rule));
   }
@@ -330,7 +338,7 @@ class Loader {
     if (std::holds_alternative<std::vector<server::ApiKey>*>(field)) {
       loaded_.config.server.keys.clear();
       SetTables(key, text, name);
-    } else if (std::holds_alternative<std::vector<NotifyRuleConfig>*>(field)) {
+    } else if (std::holds_alternative<std::vector<notify::NotifyRule>*>(field)) {
       loaded_.config.notify.rules.clear();
       SetTables(key, text, name);
     } else {
@@ -339,8 +347,10 @@ class Loader {
   }
 
   void ReadEnvironment() {
-    std::map<std::string, bool> known = {{"VARVE_CONFIG", true}, {"VARVE_CRASH", true},
-                                         {"VARVE_URL", true},    {"VARVE_API_KEY", true}};
+    std::map<std::string, bool> known = {{"VARVE_CONFIG", true},
+                                         {"VARVE_CRASH", true},
+                                         {"VARVE_URL", true},
+                                         {"VARVE_API_KEY", true}};
     for (const ConfigKey& key : ConfigKeys()) {
       // A seed's name first, so that the full name wins where both are set.
       for (const std::string& name : {std::string(key.alias), EnvironmentName(key)}) {

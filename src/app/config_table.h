@@ -18,17 +18,20 @@ struct ChoiceRef {  // an enum with uint8_t below it, or a LogLevel: read and wr
   void (*set)(Config&, size_t);
 };
 
-using FieldRef = std::variant<bool*, uint32_t*, uint64_t*, std::string*, std::vector<std::string>*,
-                              ChoiceRef, std::vector<server::ApiKey>*,
-                              std::vector<NotifyRuleConfig>*>;
+using FieldRef =
+    std::variant<bool*, uint32_t*, uint64_t*, std::string*, std::vector<std::string>*, ChoiceRef,
+                 std::vector<server::ApiKey>*, std::vector<notify::NotifyRule>*>;
+
+struct Range {
+  uint64_t min = 0, max = 0;
+  std::string_view unit = "";  // "bytes" and "ms" also take "64 MiB", "30 s"
+};
 
 struct ConfigKey {
   std::string_view name;       // "server.listen"
   FieldRef (*field)(Config&);  // where its value lives
   std::string_view description;
-  std::string_view unit = "";  // numbers: "bytes" and "ms" also take "64 MiB", "30 s"
-  uint64_t min = 0;
-  uint64_t max = 0;
+  Range range = {};               // numbers
   std::string_view choices = "";  // "fsync object": in the enum's order
   std::string_view alias = "";    // another environment name that sets it
   bool secret = false;            // never in the file, never shown; also as {name}_file

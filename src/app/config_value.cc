@@ -73,13 +73,15 @@ std::string_view ChoiceAt(std::string_view choices, size_t index) {
 }
 
 Error NotAllowed(const ConfigKey& key, std::string_view text) {
-  return MakeError(ErrorKind::kInvalid, "INVALID_CONFIG",
-                   fmt::format("{} is not allowed; allowed: {}", JsonQuote(text), AllowedText(key)));
+  return MakeError(
+      ErrorKind::kInvalid, "INVALID_CONFIG",
+      fmt::format("{} is not allowed; allowed: {}", JsonQuote(text), AllowedText(key)));
 }
 
 Result<uint64_t> NumberWithin(const ConfigKey& key, std::string_view text) {
-  Result<uint64_t> number = ParseQuantity(text, key.unit);
-  if (!number.ok() || *number < key.min || *number > key.max) return NotAllowed(key, text);
+  Result<uint64_t> number = ParseQuantity(text, key.range.unit);
+  if (!number.ok() || *number < key.range.min || *number > key.range.max)
+    return NotAllowed(key, text);
   return number;
 }
 
@@ -120,7 +122,8 @@ std::string QuantityText(uint64_t value, std::string_view unit) {
   if (unit == "bytes") {
     for (size_t i = 0; i < 3; ++i) {
       const Suffix& suffix = kByteSuffixes[i];
-      if (value % suffix.factor == 0) return fmt::format("{} {}", value / suffix.factor, suffix.text);
+      if (value % suffix.factor == 0)
+        return fmt::format("{} {}", value / suffix.factor, suffix.text);
     }
   }
   if (unit == "ms") {
@@ -138,7 +141,7 @@ Status SetConfigValue(const ConfigKey& key, Config& config, std::string_view tex
     if (text != "true" && text != "false") return NotAllowed(key, text);
     **flag = text == "true";
   } else if (auto* small = std::get_if<uint32_t*>(&field)) {
-    CHECK(key.max <= std::numeric_limits<uint32_t>::max());
+    CHECK(key.range.max <= std::numeric_limits<uint32_t>::max());
     **small = static_cast<uint32_t>(TRY(NumberWithin(key, text)));
   } else if (auto* large = std::get_if<uint64_t*>(&field)) {
     **large = TRY(NumberWithin(key, text));
@@ -166,9 +169,10 @@ std::string AllowedText(const ConfigKey& key) {
     return out;
   }
   if (std::holds_alternative<uint32_t*>(field) || std::holds_alternative<uint64_t*>(field)) {
-    bool scaled = key.unit == "bytes" || key.unit == "ms";
-    return fmt::format("{} to {}{}{}", QuantityText(key.min, key.unit),
-                       QuantityText(key.max, key.unit), scaled ? "" : " ", scaled ? "" : key.unit);
+    bool scaled = key.range.unit == "bytes" || key.range.unit == "ms";
+    return fmt::format("{} to {}{}{}", QuantityText(key.range.min, key.range.unit),
+                       QuantityText(key.range.max, key.range.unit), scaled ? "" : " ",
+                       scaled ? "" : key.range.unit);
   }
   if (std::holds_alternative<std::vector<std::string>*>(field)) return "a list of strings";
   if (std::holds_alternative<std::string*>(field)) return "a string";
@@ -182,9 +186,9 @@ std::string TypeText(const ConfigKey& key) {
   if (std::holds_alternative<ChoiceRef>(field)) return "choice";
   if (std::holds_alternative<std::vector<std::string>*>(field)) return "list of strings";
   if (std::holds_alternative<std::string*>(field)) return key.secret ? "secret" : "string";
-  if (key.unit == "bytes") return "bytes";
-  if (key.unit == "ms") return "milliseconds";
-  if (!key.unit.empty()) return "integer";
+  if (key.range.unit == "bytes") return "bytes";
+  if (key.range.unit == "ms") return "milliseconds";
+  if (!key.range.unit.empty()) return "integer";
   return "array of tables";
 }
 
@@ -208,11 +212,12 @@ std::string ConfigValueText(const ConfigKey& key, Config& config) {
                          JsonQuote(api.name), ListText(ScopeNames(api.scopes)),
                          api.ns.empty() ? "" : ", namespace = " + JsonQuote(api.ns));
     }
-  } else if (auto* rules = std::get_if<std::vector<NotifyRuleConfig>*>(&field)) {
-    for (const NotifyRuleConfig& rule : **rules) {
-      out += fmt::format("{}{{prefix = {}, suffix = {}, actions = {}, queue = {}}}",
-                         out.empty() ? "" : ", ", JsonQuote(rule.prefix), JsonQuote(rule.suffix),
-                         ListText(rule.actions), JsonQuote(rule.queue));
+  } else if (auto* rules = std::get_if<std::vector<notify::NotifyRule>*>(&field)) {
+    for (const notify::NotifyRule& rule : **rules) {
+      out += fmt::format(
+          "{}{{prefix = {}, suffix = {}, actions = {}, queue = {}, every_namespace = {}}}",
+          out.empty() ? "" : ", ", JsonQuote(rule.prefix), JsonQuote(rule.suffix),
+          ListText(rule.actions), JsonQuote(rule.queue), rule.every_namespace);
     }
   }
   return "[" + out + "]";

@@ -65,7 +65,9 @@ size_t OnBody(char* data, size_t size, size_t count, void* context) {
   return bytes.size();
 }
 
-int OnProgress(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) { return Interrupted() ? 1 : 0; }
+int OnProgress(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return Interrupted() ? 1 : 0;
+}
 
 void SetMethod(CURL* curl, const HttpRequest& request) {
   if (request.method == "GET") {
@@ -130,9 +132,9 @@ Result<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   if (exchange.overflow) {
     return MakeError(ErrorKind::kExhausted, request.url + ": the answer is too large");
   }
-  return MakeError(ErrorKind::kRetryable, "UNREACHABLE",
-                   fmt::format("{}: {}", request.url,
-                               message[0] != '\0' ? message : curl_easy_strerror(code)));
+  return MakeError(
+      ErrorKind::kRetryable, "UNREACHABLE",
+      fmt::format("{}: {}", request.url, message[0] != '\0' ? message : curl_easy_strerror(code)));
 }
 
 std::string HttpResponse::Header(const std::string& name) const {

@@ -15,13 +15,13 @@ namespace varve::app {
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string url;
-  std::vector<std::string> headers;  // "Content-Type: application/json"
-  std::string_view body;
+  std::string url = {};
+  std::vector<std::string> headers = {};  // "Content-Type: application/json"
+  std::string_view body = {};
   uint64_t timeout_ms = 0;  // of the whole exchange; 0: none
   // Where the bytes of a 2xx answer go as they come; false ends the exchange (kCancelled). Without
   // it, and for other statuses, they are in HttpResponse::body.
-  std::function<bool(std::string_view)> on_body;
+  std::function<bool(std::string_view)> on_body = {};
 };
 
 struct HttpResponse {

@@ -55,7 +55,8 @@ Status Output::Finish() {
   if (errno_ != 0) return ErrnoError(errno_, "write " + name);
   if (path_.empty()) return {};
   if (fsync(fd_) != 0) return ErrnoError(errno, "fsync " + name);
-  if (rename((path_ + ".part").c_str(), path_.c_str()) != 0) return ErrnoError(errno, "rename " + name);
+  if (rename((path_ + ".part").c_str(), path_.c_str()) != 0)
+    return ErrnoError(errno, "rename " + name);
   finished_ = true;
   return {};
 }
@@ -68,6 +69,7 @@ int WriteStdout(std::string_view text) {
   return done.ok() ? kExitOk : Fail(done.error());
 }
 
+bool StdinIsTerminal() { return isatty(STDIN_FILENO) == 1; }
 bool StdoutIsTerminal() { return isatty(STDOUT_FILENO) == 1; }
 bool StderrIsTerminal() { return isatty(STDERR_FILENO) == 1; }
 

@@ -35,6 +35,7 @@ class Output {
 // The whole text; the command's exit code.
 int WriteStdout(std::string_view text);
 
+bool StdinIsTerminal();
 bool StdoutIsTerminal();
 bool StderrIsTerminal();
 

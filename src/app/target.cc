@@ -26,15 +26,15 @@ std::string GivenUrl(const TargetOptions& options) {
 }  // namespace
 
 void AddUrlOptions(CLI::App& command, TargetOptions* options) {
-  command.add_option("--url", options->url,
-                     fmt::format("The server (or VARVE_URL; default {}); its key in VARVE_API_KEY",
-                                 kDefaultUrl));
+  command.add_option(
+      "--url", options->url,
+      fmt::format("The server (or VARVE_URL; default {}); its key in VARVE_API_KEY", kDefaultUrl));
   command.add_option("--namespace,--ns", options->ns, "Tenant (default: the key's own)");
 }
 
 void AddTargetOptions(CLI::App& command, TargetOptions* options) {
-  CLI::Option* url = command.add_option(
-      "--url", options->url, "A server (or VARVE_URL); its key in VARVE_API_KEY");
+  CLI::Option* url = command.add_option("--url", options->url,
+                                        "A server (or VARVE_URL); its key in VARVE_API_KEY");
   command
       .add_option("--data", options->data,
                   "A data directory: through the server that has it, or opened here")
