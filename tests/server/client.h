@@ -11,7 +11,7 @@
 namespace varve::server {
 
 struct Reply {
-  int status = 0;  // 0: the connection ended first
+  int status = 0;                              // 0: the connection ended first
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
   bool complete = false;
@@ -30,9 +30,9 @@ class Client {
   void Close();
   // head: the request was HEAD, there is no body.
   Reply Receive(bool head = false);
-  std::string ReceiveAll();                  // to the connection's end
-  bool Ended();                              // waits for the end; false: bytes came instead
-  std::string Line();                        // up to and without '\n'
+  std::string ReceiveAll();  // to the connection's end
+  bool Ended();              // waits for the end; false: bytes came instead
+  std::string Line();        // up to and without '\n'
 
   // Builds and sends a request, Host and Content-Length included; receives its reply.
   Reply Request(std::string_view method, std::string_view target, std::string_view body = {},

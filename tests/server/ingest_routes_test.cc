@@ -73,8 +73,8 @@ TEST(Ingest, DecompressesAndBoundsWhatComesOut) {
   EXPECT_EQ(server.Request("POST", "/e", two_members, {"Content-Encoding: gzip"}).status, 200);
 
   const std::string bomb(200 << 20, ' ');
-  for (const auto& [coding, body] : {std::pair<std::string, std::string>{"gzip", Gzip(bomb)},
-                                     {"zstd", Zstd(bomb)}}) {
+  for (const auto& [coding, body] :
+       {std::pair<std::string, std::string>{"gzip", Gzip(bomb)}, {"zstd", Zstd(bomb)}}) {
     const Reply reply = server.Request("POST", "/e", body, {"Content-Encoding: " + coding});
     EXPECT_EQ(reply.status, 413) << coding;
     EXPECT_TRUE(HasCode(reply, "PAYLOAD_TOO_LARGE")) << reply.body;
@@ -176,8 +176,7 @@ TEST(Ingest, NamespacesAreCheckedWhereTheyEnter) {
 TEST(Webhooks, AreTakenWithTheirSignatureOnly) {
   RunningServer server;
   const std::string body = R"({"action":"opened"})";
-  const std::string right =
-      "X-Hub-Signature-256: sha256=" + HexEncode(HmacSha256("s3cret", body));
+  const std::string right = "X-Hub-Signature-256: sha256=" + HexEncode(HmacSha256("s3cret", body));
   for (const char* path : {"/webhooks/github", "/webhooks?provider=github"}) {
     const Reply reply = server.Request("POST", path, body, {right, "X-GitHub-Event: push"});
     EXPECT_EQ(reply.status, 200) << reply.body;

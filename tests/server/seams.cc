@@ -48,8 +48,7 @@ void SteeredIngest::Enqueue(const NamespaceId& ns, uint64_t events, std::string 
   changed_.notify_all();
 }
 
-void SteeredIngest::SubmitBatch(const NamespaceId& ns, std::string body,
-                                record::BodyFormat format,
+void SteeredIngest::SubmitBatch(const NamespaceId& ns, std::string body, record::BodyFormat format,
                                 ingest::Done<ingest::BatchReply> done) {
   if (auto error = refusal()) return done(*error);
   EXPECT_GE(body.capacity(), body.size() + record::kJsonPaddingBytes);
