@@ -26,7 +26,7 @@ bool Cursors::IsIdle(const Entry& entry) const {
 
 Status Cursors::MakeRoom(const NamespaceId& ns) {
   DropIdle();
-  std::unique_ptr<Execution> dropped;  // closed without the lock
+  std::unique_ptr<Execution> dropped;  // closed after the lock is given up
   const std::lock_guard lock(mutex_);
   if (entries_.size() < options_.cursors_max) return {};
   auto oldest = entries_.end();
@@ -65,7 +65,7 @@ Result<std::unique_ptr<Execution>> Cursors::Take(const NamespaceId& ns, std::str
 }
 
 void Cursors::DropIdle() {
-  std::vector<std::unique_ptr<Execution>> dropped;  // closed without the lock
+  std::vector<std::unique_ptr<Execution>> dropped;  // closed after the lock is given up
   const std::lock_guard lock(mutex_);
   for (auto it = entries_.begin(); it != entries_.end();) {
     if (IsIdle(it->second)) {

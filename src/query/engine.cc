@@ -50,10 +50,16 @@ class DuckEngine : public Engine {
                            const std::atomic<bool>* cancelled) override {
     const int64_t start_ns = clock_.MonotonicNs();
     const auto ticket = TRY(admission_.Enter(cancelled));
-    auto execution = std::make_unique<Execution>(options_, TRY(pool_.Take()), request.format);
+    auto instance = TRY(pool_.Take());
+    const auto statement = Check(*instance, request.sql);
+    if (!statement.ok()) {
+      pool_.GiveBack(std::move(instance));
+      return statement.error();
+    }
+    auto execution = std::make_unique<Execution>(options_, std::move(instance), request.format);
     auto summary = [&]() -> Result<QuerySummary> {
       const Watchdog::Watch watch(watchdog_, execution->connection(), Deadline(), cancelled);
-      Status started = execution->Start(request, *source_, checks_);
+      Status started = execution->Start(*statement, request, *source_, checks_);
       if (!started.ok()) return Explained(std::move(started).error(), watch, *execution);
       return SendPage(*execution, request.ns, start_ns, sink, watch);
     }();
@@ -75,6 +81,13 @@ class DuckEngine : public Engine {
  private:
   int64_t Deadline() const {
     return clock_.MonotonicNs() + static_cast<int64_t>(options_.query_ms_max) * 1'000'000;
+  }
+
+  Result<Statement> Check(Instance& instance, std::string_view sql) const {
+    if (sql.size() <= options_.sql_bytes_max) return CheckStatement(instance, sql);
+    return MakeError(ErrorKind::kInvalid, "SQL_ERROR",
+                     fmt::format("the text is longer than {} bytes", options_.sql_bytes_max),
+                     fmt::format(R"({{"sqlBytesMax":{}}})", options_.sql_bytes_max));
   }
 
   Error Explained(Error error, const Watchdog::Watch& watch, const Execution& execution) const {

@@ -26,14 +26,9 @@ void ReplaceAll(std::string& text, const std::string& from, const std::string& t
 
 }  // namespace
 
-Status Execution::Start(const QueryRequest& request, SnapshotSource& source, FileChecks& checks) {
-  if (request.sql.size() > options_.sql_bytes_max) {
-    return MakeError(ErrorKind::kInvalid, "SQL_ERROR",
-                     fmt::format("the text is longer than {} bytes", options_.sql_bytes_max),
-                     fmt::format(R"({{"sqlBytesMax":{}}})", options_.sql_bytes_max));
-  }
+Status Execution::Start(const Statement& statement, const QueryRequest& request,
+                        SnapshotSource& source, FileChecks& checks) {
   page_rows_ = request.rows_max;
-  const Statement statement = TRY(CheckStatement(*instance_, request.sql));
   if (statement.reads_events || statement.reads_logs) {
     snapshot_ = TRY(source.Take(request.ns, request.range));
     for (TableSnapshot* table : {&snapshot_.events, &snapshot_.logs}) {
@@ -95,27 +90,27 @@ Result<Prepared> Execution::PrepareText(const std::string& sql) const {
 Status Execution::Prepare(const Statement& statement) {
   prepared_ = TRY(PrepareText(statement.sql));
   if (statement.explain) return {};
-  const std::string wrapped = WithTextColumns(prepared_, statement.sql);
+  const std::string wrapped = WithCasts(prepared_, statement.sql);
   if (!wrapped.empty()) prepared_ = TRY(PrepareText(wrapped));
   return {};
 }
 
-// Columns of a type that the format has no form for are sent as their text. Empty: there are none.
-std::string Execution::WithTextColumns(const Prepared& prepared, const std::string& sql) const {
+// Columns of a type that the format has no form for are cast. Empty: there are none.
+std::string Execution::WithCasts(const Prepared& prepared, const std::string& sql) const {
   std::string list, aliases;
   bool any = false;
   const idx_t count = duckdb_prepared_statement_column_count(prepared.get());
   for (idx_t i = 0; i < count; ++i) {
     const LogicalType logical(duckdb_prepared_statement_column_logical_type(prepared.get(), i));
     if (!logical) return {};
-    const bool cast = !HasForm(format_, ResolveType(logical.get()));
-    any |= cast;
+    const std::string_view cast = CastFor(format_, ResolveType(logical.get()));
+    any |= !cast.empty();
     const OwnedText name(
         const_cast<char*>(duckdb_prepared_statement_column_name(prepared.get(), i)));
-    const std::string separator = i == 0 ? "" : ", ";
-    list += fmt::format(fmt::runtime(cast ? "{}CAST(c{} AS VARCHAR) AS {}" : "{}c{} AS {}"),
-                        separator, i, SqlName(name.view()));
-    aliases += fmt::format("{}c{}", separator, i);
+    const std::string value =
+        cast.empty() ? fmt::format("c{}", i) : fmt::format("CAST(c{} AS {})", i, cast);
+    list += fmt::format("{}{} AS {}", i == 0 ? "" : ", ", value, SqlName(name.view()));
+    aliases += fmt::format("{}c{}", i == 0 ? "" : ", ", i);
   }
   if (!any) return {};
   return fmt::format("SELECT {} FROM ({}\n) AS t({})", list, sql, aliases);

@@ -20,8 +20,10 @@ class Execution {
   Execution(const EngineOptions& options, std::unique_ptr<Instance> instance, ResultFormat format)
       : options_(options), format_(format), instance_(std::move(instance)) {}
 
-  // Checks the text, takes the snapshot if the text reads a table, closes the instance, starts.
-  Status Start(const QueryRequest& request, SnapshotSource& source, FileChecks& checks);
+  // Takes the snapshot if the statement reads a table, closes the instance, starts. The statement
+  // was checked in this instance.
+  Status Start(const Statement& statement, const QueryRequest& request, SnapshotSource& source,
+               FileChecks& checks);
 
   struct Page {
     uint64_t rows = 0;
@@ -41,7 +43,7 @@ class Execution {
   Status OpenTables(const Statement& statement, FileChecks& checks);
   Status Prepare(const Statement& statement);
   Result<Prepared> PrepareText(const std::string& sql) const;
-  std::string WithTextColumns(const Prepared& prepared, const std::string& sql) const;
+  std::string WithCasts(const Prepared& prepared, const std::string& sql) const;
   Status Execute();
   // The next chunk with unsent rows into chunk_; false at the end.
   Result<bool> FetchChunk();

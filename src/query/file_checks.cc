@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "record/event_reader.h"
+
 namespace varve::query {
 
 namespace {
@@ -67,6 +69,10 @@ bool IsExact(const parquet::schema::GroupNode& root, std::span<const TableColumn
 
 FileShape ReadFileShape(const std::string& path, std::span<const TableColumn> table) {
   FileShape shape;
+  if (const auto check = record::CheckParquetFile(path); !check.ok()) {
+    shape.problem = check.error().message;
+    return shape;
+  }
   try {
     const auto reader = parquet::ParquetFileReader::OpenFile(path, /*memory_map=*/false);
     const parquet::schema::GroupNode& root = *reader->metadata()->schema()->group_node();

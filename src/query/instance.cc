@@ -168,6 +168,16 @@ Result<std::unique_ptr<Instance>> InstancePool::Take() {
   return OpenOne();
 }
 
+void InstancePool::GiveBack(std::unique_ptr<Instance> instance) {
+  std::unique_ptr<Instance> spare;  // closed after the lock is given up
+  const std::lock_guard lock(mutex_);
+  ready_.push_front(std::move(instance));
+  if (ready_.size() > kept_) {
+    spare = std::move(ready_.back());
+    ready_.pop_back();
+  }
+}
+
 void InstancePool::Refill() {
   std::unique_lock lock(mutex_);
   while (true) {

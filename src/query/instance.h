@@ -49,6 +49,8 @@ class InstancePool {
   InstancePool(const EngineOptions& options, uint32_t kept);
   ~InstancePool();
   Result<std::unique_ptr<Instance>> Take();
+  // One that was neither closed nor locked, in which no user text ran.
+  void GiveBack(std::unique_ptr<Instance> instance);
 
  private:
   void Refill();

@@ -59,12 +59,14 @@ ResultColumns ResolveColumns(ResultSet& result, duckdb_connection connection) {
   return columns;
 }
 
-bool HasForm(ResultFormat format, const CellType& type) {
-  if (!IsRendered(type) || HoldsEmptyStruct(type)) return false;
-  if (format == ResultFormat::kParquet && HoldsInterval(type)) return false;
-  // 128 bits do not fit Arrow's and Parquet's decimals of 38 digits.
-  const bool columnar = format == ResultFormat::kParquet || format == ResultFormat::kArrowStream;
-  return !columnar || !HoldsWide(type) || type.id == DUCKDB_TYPE_HUGEINT;
+std::string_view CastFor(ResultFormat format, const CellType& type) {
+  if (!IsRendered(type) || HoldsEmptyStruct(type)) return "VARCHAR";
+  if (format != ResultFormat::kParquet && format != ResultFormat::kArrowStream) return "";
+  if (format == ResultFormat::kParquet && HoldsInterval(type)) return "VARCHAR";
+  // A sum of integers is a HUGEINT: a number to every reader as long as it has 38 digits. One with
+  // 39 fails in the cast; as it is, Arrow would carry a value that its own type forbids.
+  if (type.id == DUCKDB_TYPE_HUGEINT || type.id == DUCKDB_TYPE_UHUGEINT) return "DECIMAL(38,0)";
+  return HoldsWide(type) ? "VARCHAR" : "";
 }
 
 std::unique_ptr<ResultWriter> MakeResultWriter(ResultFormat format, const ResultColumns& columns,

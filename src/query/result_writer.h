@@ -63,7 +63,7 @@ std::unique_ptr<ResultWriter> MakeTableWriter(const ResultColumns& columns, Outp
 std::unique_ptr<ResultWriter> MakeArrowWriter(const ResultColumns& columns, Output* output);
 std::unique_ptr<ResultWriter> MakeParquetWriter(const ResultColumns& columns, Output* output);
 
-// False: the format has no form for the type, so that the query casts it to text.
-bool HasForm(ResultFormat format, const CellType& type);
+// The SQL type that a column is cast to because the format has no form for its own; empty: none.
+std::string_view CastFor(ResultFormat format, const CellType& type);
 
 }  // namespace varve::query

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
 
 #include "query/sql_scan.h"
@@ -47,6 +48,10 @@ constexpr std::array<std::string_view, 24> kTableFunctions = {"duckdb_columns",
 // count a single value against memory_limit.
 constexpr double kValueElementsMax = 16e6;
 
+// Of the parse tree, two for an operator: DuckDB plans in the cube of the depth, a second for this,
+// and looks at no interrupt while it does.
+constexpr int kTreeDepthMax = 500;
+
 std::string Lower(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(),
@@ -79,15 +84,17 @@ class TreeCheck {
   explicit TreeCheck(Statement* statement) : statement_(statement) {}
 
   Status Run(const Json& root) {
-    stack_.push_back(&root);
+    stack_.push_back({&root, 0});
     while (!stack_.empty()) {
-      const Json& node = *stack_.back();
+      const auto [node, depth] = stack_.back();
       stack_.pop_back();
-      if (node.is_object()) TRY(CheckNode(node));
-      if (node.is_structured()) {
-        for (const Json& child : node) {
-          if (child.is_structured()) stack_.push_back(&child);
-        }
+      if (depth > kTreeDepthMax) {
+        return MakeError(ErrorKind::kInvalid, "SQL_ERROR",
+                         "the statement is nested too deeply for the planner");
+      }
+      if (node->is_object()) TRY(CheckNode(*node));
+      for (const Json& child : *node) {
+        if (child.is_structured()) stack_.push_back({&child, depth + 1});
       }
     }
     return {};
@@ -105,8 +112,10 @@ class TreeCheck {
 
   Status CheckTableFunction(const Json& node) {
     const auto function = node.find("function");
-    const std::string name =
-        function != node.end() ? Lower(TextMember(*function, "function_name")) : std::string();
+    if (function == node.end()) return Forbidden("a table function without a name");
+    // Its rows stream: no single value grows with its arguments.
+    streaming_.insert(&*function);
+    const std::string name = Lower(TextMember(*function, "function_name"));
     if (name.starts_with("duckdb_") || name.starts_with("pragma_")) ReadsCatalog();
     if (std::ranges::find(kTableFunctions, name) != kTableFunctions.end()) return {};
     return Forbidden(
@@ -136,7 +145,7 @@ class TreeCheck {
     if (name == "write_log") return Forbidden("the function write_log is not available");
     const bool amplifies = name == "repeat" || name == "lpad" || name == "rpad" ||
                            name == "range" || name == "generate_series";
-    if (!amplifies) return {};
+    if (!amplifies || streaming_.contains(&node)) return {};
     const auto children = node.find("children");
     if (children == node.end() || !children->is_array()) return {};
     for (const Json& child : *children) {
@@ -146,7 +155,8 @@ class TreeCheck {
       if (number != value->end() && number->is_number() &&
           number->get<double>() > kValueElementsMax) {
         return MakeError(ErrorKind::kExhausted, "QUERY_MEMORY",
-                         fmt::format("{} of more than {:.0f} elements makes one value too large",
+                         fmt::format("{} of more than {:.0f} elements takes too much memory for "
+                                     "one value",
                                      name, kValueElementsMax));
       }
     }
@@ -156,7 +166,8 @@ class TreeCheck {
   void ReadsCatalog() { statement_->reads_events = statement_->reads_logs = true; }
 
   Statement* statement_;
-  std::vector<const Json*> stack_;
+  std::vector<std::pair<const Json*, int>> stack_;
+  std::set<const Json*> streaming_;  // functions in FROM
 };
 
 Error NotAllowed(std::string_view why) {
