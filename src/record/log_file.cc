@@ -1,166 +1,194 @@
-// Log rows as a 16-column Parquet file.
-#include <parquet/file_writer.h>
-#include <parquet/properties.h>
-#include <parquet/schema.h>
+#include <parquet/api/writer.h>
 
 #include <algorithm>
-#include <functional>
-#include <span>
+#include <memory>
 
 #include "record/log_row.h"
 #include "record/parquet_sink.h"
 #include "record/parquet_try.h"
 
 namespace varve::record {
+
 namespace {
 
-using parquet::schema::GroupNode;
-using parquet::schema::NodePtr;
-using parquet::schema::PrimitiveNode;
-using Rows = std::span<const LogRow>;
+namespace pq = ::parquet;
 
 constexpr size_t kRowGroupRows = 5'000;
 constexpr int kTimestampColumn = 3;
 
-NodePtr Column(size_t index, parquet::Repetition::type repetition, parquet::Type::type type) {
-  std::string name(kLogColumnNames[index]);
-  auto logical = type == parquet::Type::BYTE_ARRAY ? parquet::LogicalType::String()
-                                                   : parquet::LogicalType::None();
-  return PrimitiveNode::Make(name, repetition, logical, type);
-}
-
-std::shared_ptr<GroupNode> LogSchema() {
-  using parquet::Type;
-  constexpr auto kRequired = parquet::Repetition::REQUIRED;
-  constexpr auto kOptional = parquet::Repetition::OPTIONAL;
-  const std::pair<parquet::Repetition::type, Type::type> columns[16] = {
-      {kRequired, Type::BYTE_ARRAY}, {kRequired, Type::BYTE_ARRAY}, {kRequired, Type::INT64},
-      {kRequired, Type::INT64},      {kRequired, Type::BYTE_ARRAY}, {kRequired, Type::BYTE_ARRAY},
-      {kOptional, Type::BYTE_ARRAY}, {kOptional, Type::BYTE_ARRAY}, {kOptional, Type::INT32},
-      {kRequired, Type::BYTE_ARRAY}, {kRequired, Type::BOOLEAN},    {kOptional, Type::BYTE_ARRAY},
-      {kOptional, Type::BYTE_ARRAY}, {kOptional, Type::BYTE_ARRAY}, {kOptional, Type::BYTE_ARRAY},
-      {kRequired, Type::INT32}};
-  parquet::schema::NodeVector nodes;
-  for (size_t i = 0; i < 16; ++i) {
-    nodes.push_back(Column(i, columns[i].first, columns[i].second));
-  }
-  return std::static_pointer_cast<GroupNode>(
-      GroupNode::Make("schema", parquet::Repetition::REQUIRED, nodes));
-}
-
-parquet::Compression::type CodecOf(LogCodec codec) {
+pq::Compression::type CodecOf(LogCodec codec) {
   switch (codec) {
     case LogCodec::kNone:
-      return parquet::Compression::UNCOMPRESSED;
+      return pq::Compression::UNCOMPRESSED;
     case LogCodec::kSnappy:
-      return parquet::Compression::SNAPPY;
+      return pq::Compression::SNAPPY;
     case LogCodec::kGzip:
-      return parquet::Compression::GZIP;
-    case LogCodec::kLz4:
-      return parquet::Compression::LZ4;  // written as LZ4_RAW
+      return pq::Compression::GZIP;
     case LogCodec::kZstd:
-      return parquet::Compression::ZSTD;
+      return pq::Compression::ZSTD;
+    case LogCodec::kLz4:
+      break;
   }
-  return parquet::Compression::UNCOMPRESSED;
+  return pq::Compression::LZ4;  // which libparquet writes as LZ4_RAW
 }
 
-// value(row) → T for a required column, std::optional<T> for an optional one; T as libparquet's.
-template <typename Writer, typename F>
-void WriteColumn(parquet::RowGroupWriter& group, Rows rows, F value) {
-  using T = typename Writer::T;
-  auto* writer = static_cast<Writer*>(group.NextColumn());
-  std::unique_ptr<T[]> values(new T[rows.size()]);
-  std::vector<int16_t> levels;
-  size_t count = 0;
-  for (const LogRow& row : rows) {
-    auto one = value(row);
-    if constexpr (std::is_same_v<decltype(one), T>) {
-      values[count++] = one;
-    } else {
-      levels.push_back(one.has_value() ? 1 : 0);
-      if (one.has_value()) values[count++] = *one;
+// A column of the file: its name, type, and how a row group's values are written. The template
+// parameter picks the member; an optional member makes an optional column.
+class Column {
+ public:
+  virtual ~Column() = default;
+  virtual pq::schema::NodePtr Node(std::string_view name) const = 0;
+  virtual void Write(pq::ColumnWriter* writer, const LogRow* rows, size_t count) = 0;
+};
+
+template <typename T>
+struct Physical;
+template <>
+struct Physical<std::string> {
+  using Writer = pq::ByteArrayWriter;
+  using Value = pq::ByteArray;
+  static constexpr pq::Type::type kType = pq::Type::BYTE_ARRAY;
+  static Value Of(const std::string& text) {
+    return {static_cast<uint32_t>(text.size()), reinterpret_cast<const uint8_t*>(text.data())};
+  }
+};
+template <>
+struct Physical<int64_t> {
+  using Writer = pq::Int64Writer;
+  using Value = int64_t;
+  static constexpr pq::Type::type kType = pq::Type::INT64;
+  static Value Of(int64_t value) { return value; }
+};
+template <>
+struct Physical<int32_t> {
+  using Writer = pq::Int32Writer;
+  using Value = int32_t;
+  static constexpr pq::Type::type kType = pq::Type::INT32;
+  static Value Of(int32_t value) { return value; }
+};
+template <>
+struct Physical<bool> {
+  using Writer = pq::BoolWriter;
+  using Value = bool;
+  static constexpr pq::Type::type kType = pq::Type::BOOLEAN;
+  static Value Of(bool value) { return value; }
+};
+
+template <typename T>
+const T* Present(const T& value) {
+  return &value;
+}
+template <typename T>
+const T* Present(const std::optional<T>& value) {
+  return value ? &*value : nullptr;
+}
+
+template <typename T, typename Member>
+class MemberColumn : public Column {
+ public:
+  explicit MemberColumn(Member LogRow::*member) : member_(member) {}
+
+  pq::schema::NodePtr Node(std::string_view name) const override {
+    const auto type =
+        std::is_same_v<T, std::string> ? pq::LogicalType::String() : pq::LogicalType::None();
+    const auto repetition = kOptional ? pq::Repetition::OPTIONAL : pq::Repetition::REQUIRED;
+    return pq::schema::PrimitiveNode::Make(std::string(name), repetition, type, Physical<T>::kType);
+  }
+
+  void Write(pq::ColumnWriter* writer, const LogRow* rows, size_t count) override {
+    using Value = typename Physical<T>::Value;
+    const auto values = std::make_unique<Value[]>(count);
+    std::vector<int16_t> levels;
+    size_t used = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const T* value = Present(rows[i].*member_);
+      if (kOptional) levels.push_back(value != nullptr ? 1 : 0);
+      if (value != nullptr) values[used++] = Physical<T>::Of(*value);
     }
+    static_cast<typename Physical<T>::Writer*>(writer)->WriteBatch(
+        static_cast<int64_t>(count), kOptional ? levels.data() : nullptr, nullptr, values.get());
   }
-  const auto size = static_cast<int64_t>(rows.size());
-  writer->WriteBatch(size, levels.empty() ? nullptr : levels.data(), nullptr, values.get());
-  writer->Close();
+
+ private:
+  static constexpr bool kOptional = !std::is_same_v<T, Member>;
+  Member LogRow::*member_;
+};
+
+template <typename T>
+std::unique_ptr<Column> Required(T LogRow::*member) {
+  return std::make_unique<MemberColumn<T, T>>(member);
+}
+template <typename T>
+std::unique_ptr<Column> Optional(std::optional<T> LogRow::*member) {
+  return std::make_unique<MemberColumn<T, std::optional<T>>>(member);
 }
 
-parquet::ByteArray Bytes(const std::string& text) {
-  return {static_cast<uint32_t>(text.size()), reinterpret_cast<const uint8_t*>(text.data())};
+std::vector<std::unique_ptr<Column>> LogColumns() {
+  std::vector<std::unique_ptr<Column>> columns;
+  columns.push_back(Required(&LogRow::id));
+  columns.push_back(Required(&LogRow::script_name));
+  columns.push_back(Required(&LogRow::event_timestamp));
+  columns.push_back(Required(&LogRow::timestamp));
+  columns.push_back(Required(&LogRow::level));
+  columns.push_back(Required(&LogRow::message));
+  columns.push_back(Optional(&LogRow::http_method));
+  columns.push_back(Optional(&LogRow::http_url));
+  columns.push_back(Optional(&LogRow::http_status));
+  columns.push_back(Required(&LogRow::outcome));
+  columns.push_back(Required(&LogRow::is_exception));
+  columns.push_back(Optional(&LogRow::exception_name));
+  columns.push_back(Optional(&LogRow::colo));
+  columns.push_back(Optional(&LogRow::country));
+  columns.push_back(Optional(&LogRow::request_id));
+  columns.push_back(Required(&LogRow::fetch_count));
+  CHECK(columns.size() == std::size(kLogColumnNames));
+  return columns;
 }
 
-void WriteText(parquet::RowGroupWriter& group, Rows rows, std::string LogRow::*member) {
-  WriteColumn<parquet::ByteArrayWriter>(group, rows,
-                                        [&](const LogRow& row) { return Bytes(row.*member); });
-}
-
-void WriteText(parquet::RowGroupWriter& group, Rows rows,
-               std::optional<std::string> LogRow::*member) {
-  WriteColumn<parquet::ByteArrayWriter>(group, rows, [&](const LogRow& row) {
-    const std::optional<std::string>& text = row.*member;
-    return text ? std::optional(Bytes(*text)) : std::nullopt;
-  });
-}
-
-template <typename Writer, typename M>
-void WriteNumber(parquet::RowGroupWriter& group, Rows rows, M LogRow::*member) {
-  WriteColumn<Writer>(group, rows, [&](const LogRow& row) { return row.*member; });
-}
-
-void WriteRowGroup(parquet::RowGroupWriter& group, Rows rows) {
-  using parquet::Int32Writer;
-  using parquet::Int64Writer;
-  WriteText(group, rows, &LogRow::id);
-  WriteText(group, rows, &LogRow::script_name);
-  WriteNumber<Int64Writer>(group, rows, &LogRow::event_timestamp);
-  WriteNumber<Int64Writer>(group, rows, &LogRow::timestamp);
-  WriteText(group, rows, &LogRow::level);
-  WriteText(group, rows, &LogRow::message);
-  WriteText(group, rows, &LogRow::http_method);
-  WriteText(group, rows, &LogRow::http_url);
-  WriteNumber<Int32Writer>(group, rows, &LogRow::http_status);
-  WriteText(group, rows, &LogRow::outcome);
-  WriteNumber<parquet::BoolWriter>(group, rows, &LogRow::is_exception);
-  WriteText(group, rows, &LogRow::exception_name);
-  WriteText(group, rows, &LogRow::colo);
-  WriteText(group, rows, &LogRow::country);
-  WriteText(group, rows, &LogRow::request_id);
-  WriteNumber<Int32Writer>(group, rows, &LogRow::fetch_count);
-  group.Close();
-}
-
-std::shared_ptr<parquet::WriterProperties> PropertiesOf(LogCodec codec) {
-  parquet::WriterProperties::Builder builder;
-  builder.compression(CodecOf(codec));
-  builder.disable_dictionary("id");
-  builder.disable_dictionary("message");
-  builder.enable_write_page_index();
-  builder.enable_page_checksum();
-  builder.set_sorting_columns({{kTimestampColumn, false, false}});
-  builder.created_by("varve");
+std::shared_ptr<pq::WriterProperties> LogProperties(LogCodec codec) {
+  pq::WriterProperties::Builder builder;
+  builder.created_by("varve")
+      ->compression(CodecOf(codec))
+      ->data_page_version(pq::ParquetDataPageVersion::V1)
+      ->enable_write_page_index()
+      ->enable_page_checksum()
+      ->disable_dictionary("id")
+      ->disable_dictionary("timestamp")
+      ->set_sorting_columns({pq::SortingColumn{kTimestampColumn, false, false}});
   return builder.build();
 }
 
 }  // namespace
 
 Result<std::string> WriteLogFile(std::vector<LogRow> rows, LogCodec codec) {
-  if (rows.empty()) return MakeError(ErrorKind::kInvalid, "log file: there are no rows");
+  if (rows.empty()) return MakeError(ErrorKind::kInvalid, "a log file without rows");
   std::stable_sort(rows.begin(), rows.end(),
                    [](const LogRow& a, const LogRow& b) { return a.timestamp < b.timestamp; });
   std::string bytes;
-  auto sink = std::make_shared<SinkStream>([&bytes](std::string_view part) -> Status {
-    bytes += part;
-    return {};
-  });
-  TRY(TryParquet("write log file", [&] {
-    auto file = parquet::ParquetFileWriter::Open(sink, LogSchema(), PropertiesOf(codec));
-    for (size_t start = 0; start < rows.size(); start += kRowGroupRows) {
-      Rows part = Rows(rows).subspan(start, std::min(kRowGroupRows, rows.size() - start));
-      WriteRowGroup(*file->AppendRowGroup(), part);
+  auto written = TryParquet("write a log file", [&] {
+    const auto columns = LogColumns();
+    pq::schema::NodeVector nodes;
+    for (size_t i = 0; i < columns.size(); ++i) {
+      nodes.push_back(columns[i]->Node(kLogColumnNames[i]));
+    }
+    auto schema = std::static_pointer_cast<pq::schema::GroupNode>(
+        pq::schema::GroupNode::Make("log", pq::Repetition::REQUIRED, nodes));
+    auto sink = std::make_shared<SinkStream>([&](std::string_view part) -> Status {
+      bytes.append(part);
+      return {};
+    });
+    auto file = pq::ParquetFileWriter::Open(sink, schema, LogProperties(codec));
+    for (size_t begin = 0; begin < rows.size(); begin += kRowGroupRows) {
+      const size_t count = std::min(kRowGroupRows, rows.size() - begin);
+      pq::RowGroupWriter* group = file->AppendRowGroup();
+      for (const auto& column : columns) {
+        column->Write(group->NextColumn(), rows.data() + begin, count);
+      }
+      group->Close();
     }
     file->Close();
-  }));
+  });
+  if (!written.ok()) return std::move(written).error();
   return bytes;
 }
 

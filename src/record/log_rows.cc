@@ -12,6 +12,9 @@ namespace varve::record {
 
 namespace {
 
+// What all rows of an item share is repeated in each, so that a small item could make much text.
+constexpr uint64_t kItemTextBytesMax = 64 << 20;
+
 // A ULID of the row's time and, for its random part, of where the row comes from.
 std::string RowId(std::string_view origin, size_t number, int64_t timestamp) {
   const std::string hash = Sha256(fmt::format("{}\n{}", origin, number));
@@ -106,6 +109,12 @@ LogRow CommonRow(const TraceItem& item, int64_t event_ms) {
   return row;
 }
 
+uint64_t TextBytes(const LogRow& row) {
+  auto size = [](const std::optional<std::string>& text) { return text ? text->size() : 0; };
+  return sizeof(LogRow) + row.script_name.size() + row.outcome.size() + size(row.http_method) +
+         size(row.http_url) + size(row.request_id) + size(row.colo) + size(row.country);
+}
+
 // The item's time: its own, else that of its first entry.
 int64_t ItemTime(const TraceItem& item) {
   if (const auto ms = item.event_ms()) return *ms;
@@ -135,6 +144,9 @@ Result<std::vector<LogRow>> LogRowsOf(std::string_view item_json, std::string_vi
   if (!errors.empty()) return MakeError(ErrorKind::kInvalid, "INVALID_ITEM", errors.front());
   const int64_t event_ms = ItemTime(item);
   const LogRow common = CommonRow(item, event_ms);
+  if (TextBytes(common) * (item.logs.size() + item.exceptions.size() + 1) > kItemTextBytesMax) {
+    return MakeError(ErrorKind::kInvalid, "INVALID_ITEM", "its rows would take more than 64 MiB");
+  }
   std::vector<LogRow> rows;
   for (const JsonValue& log : item.logs) {
     LogRow& row = rows.emplace_back(common);

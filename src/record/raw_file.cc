@@ -1,77 +1,78 @@
-// Raw files: tail items as NDJSON behind a header line.
-#include <string>
+#include <fmt/format.h>
 
 #include "core/bytes.h"
-#include "record/event.h"
-#include "record/json_index.h"
-#include "record/json_scan.h"
-#include "record/json_text.h"
 #include "record/log_row.h"
+#include "record/trace_item.h"
 
 namespace varve::record {
+
 namespace {
 
-std::string_view WithoutCr(std::string_view line) {
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
+Error BadHeader(std::string_view why) {
+  return MakeError(ErrorKind::kInvalid, "BAD_RAW_HEADER", fmt::format("raw file: {}", why));
+}
+
+Result<RawHeader> ReadHeader(std::string_view line) {
+  if (const char* error = CheckJson(line, kTraceDepthMax)) return BadHeader(error);
+  const char* begin = SkipJsonSpace(line.data(), line.data() + line.size());
+  line.remove_prefix(begin - line.data());
+  const JsonValue do_id = FindMember(line, "doId");
+  const JsonValue created_at = FindMember(line, "createdAt");
+  const JsonValue batch_seq = FindMember(line, "batchSeq");
+  if (!do_id.is_string() || !created_at.is_number() || !batch_seq.is_number()) {
+    return BadHeader("the first line is not {doId, createdAt, batchSeq}");
+  }
+  const auto created = created_at.AsInteger(), seq = batch_seq.AsInteger();
+  if (!created || !seq || *seq < 0) return BadHeader("createdAt or batchSeq is out of range");
+  return RawHeader{do_id.AsString(), *created, static_cast<uint64_t>(*seq)};
+}
+
+// Empty: the line holds an item.
+std::string ItemError(std::string_view line) {
+  if (const char* error = CheckJson(line, kTraceDepthMax)) return error;
+  const char* begin = SkipJsonSpace(line.data(), line.data() + line.size());
+  line.remove_prefix(begin - line.data());
+  std::vector<std::string> errors, dropped;
+  ReadTraceItem(JsonValue{line}, &errors, &dropped);
+  return errors.empty() ? std::string() : errors.front();
 }
 
 bool IsBlank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-Result<RawHeader> ReadHeader(std::string_view line) {
-  auto bad = [](const std::string& why) {
-    return MakeError(ErrorKind::kInvalid, "BAD_RAW_HEADER", "raw file: header line: " + why);
-  };
-  if (IsBlank(line)) return bad("the file is empty or starts with a blank line");
-  JsonChecker checker;
-  if (const char* error = checker.Check(line)) return bad(error);
-  if (line.find_first_not_of(" \t") == std::string_view::npos) return bad("empty");
-  std::string_view object = line.substr(line.find_first_not_of(" \t"));
-  if (object[0] != '{') return bad("not a JSON object");
-  JsonValue do_id = FindMember(object, "doId");
-  JsonValue created_at = FindMember(object, "createdAt");
-  JsonValue batch_seq = FindMember(object, "batchSeq");
-  if (!do_id.is_string()) return bad("doId is not a string");
-  if (!created_at.is_number() || !created_at.AsInteger()) return bad("createdAt is not a number");
-  if (!batch_seq.is_number() || !batch_seq.AsInteger() || *batch_seq.AsInteger() < 0) {
-    return bad("batchSeq is not a number");
-  }
-  return RawHeader{do_id.AsString(), *created_at.AsInteger(),
-                   static_cast<uint64_t>(*batch_seq.AsInteger())};
-}
-
 }  // namespace
 
 std::string WriteRawFile(const RawHeader& header, const std::vector<std::string_view>& items) {
-  std::string bytes = "{\"doId\":" + JsonQuote(header.do_id) +
-                      ",\"createdAt\":" + std::to_string(header.created_at) +
-                      ",\"batchSeq\":" + std::to_string(header.batch_seq) + "}";
-  size_t size = bytes.size();
-  for (std::string_view item : items) size += item.size() + 1;
-  bytes.reserve(size);
-  for (std::string_view item : items) {
-    bytes += '\n';
-    bytes += item;
+  std::string out = fmt::format(R"({{"doId":{},"createdAt":{},"batchSeq":{}}})",
+                                JsonQuote(header.do_id), header.created_at, header.batch_seq);
+  for (const std::string_view item : items) {
+    CHECK(item.find('\n') == std::string_view::npos);
+    out += '\n';
+    out += item;
   }
-  return bytes;
+  return out;
 }
 
 Result<RawFile> ReadRawFile(std::string_view bytes) {
+  if (IsBlank(bytes.substr(0, bytes.find('\n')))) return BadHeader("empty");
   RawFile file;
-  size_t end = std::min(bytes.find('\n'), bytes.size());
-  file.header = TRY(ReadHeader(WithoutCr(bytes.substr(0, end))));
-  JsonChecker checker;
-  for (uint64_t line_number = 2; end < bytes.size(); ++line_number) {
-    const size_t start = end + 1;
-    end = std::min(bytes.find('\n', start), bytes.size());
-    std::string_view line = WithoutCr(bytes.substr(start, end - start));
+  uint64_t number = 0;
+  for (size_t begin = 0; begin < bytes.size();) {
+    const size_t end = std::min(bytes.find('\n', begin), bytes.size());
+    const std::string_view line = bytes.substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (number == 1) {
+      file.header = TRY(ReadHeader(line));
+      continue;
+    }
     if (IsBlank(line)) continue;
-    if (const char* error = checker.Check(line)) {
-      file.bad.emplace_back(line_number, error);
-    } else {
+    std::string error = ItemError(line);
+    if (error.empty()) {
       file.items.push_back(line);
+    } else {
+      file.bad.emplace_back(number, std::move(error));
     }
   }
   return file;

@@ -1,169 +1,139 @@
 #include "record/trace_item.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
+#include "record/event_scan.h"
 #include "record/json_index.h"
-#include "record/json_text.h"
-#include "record/log_row.h"
+#include "record/json_walker.h"
 
 namespace varve::record {
+
 namespace {
 
-bool Absent(JsonValue value) { return !value.exists() || value.is_null(); }
+JsonValue NotNull(const JsonValue& value) { return value.is_null() ? JsonValue() : value; }
 
-// Entries that have what a row needs. A missing timestamp is the item's.
-std::vector<JsonValue> UsableEntries(JsonValue array, size_t entries_max,
-                                     std::initializer_list<std::string_view> texts) {
-  std::vector<JsonValue> entries;
-  ForEachElement(array.text, [&](JsonValue entry) {
-    if (!entry.is_object()) return true;
-    JsonValue timestamp = FindMember(entry.text, "timestamp");
-    bool usable = Absent(timestamp) || timestamp.is_number();
-    for (std::string_view name : texts) usable &= FindMember(entry.text, name).is_string();
-    if (usable) entries.push_back(entry);
-    return entries.size() < entries_max;
-  });
-  return entries;
-}
+struct Errors {
+  std::vector<std::string>* out;
+  void Add(std::string error) { out->push_back(std::move(error)); }
+};
 
-void CheckRequest(JsonValue event, std::vector<std::string>* errors) {
-  JsonValue request = FindMember(event.text, "request");
-  if (Absent(request)) return;
-  if (!request.is_object()) return errors->push_back("event.request must be an object");
-  for (const char* name : {"url", "method"}) {
+void CheckRequest(const JsonValue& request, Errors errors) {
+  if (!request.is_object()) return errors.Add("event.request must be an object");
+  for (const std::string_view name : {"url", "method"}) {
     if (!FindMember(request.text, name).is_string()) {
-      errors->push_back(std::string("event.request.") + name + " must be a string");
+      errors.Add(fmt::format("event.request.{} must be a string", name));
     }
   }
-  JsonValue headers = FindMember(request.text, "headers");
-  if (!Absent(headers) && !headers.is_object()) {
-    errors->push_back("event.request.headers must be an object");
+  const JsonValue headers = NotNull(FindMember(request.text, "headers"));
+  if (headers.exists() && !headers.is_object()) {
+    errors.Add("event.request.headers must be an object");
   }
 }
 
-void AppendMember(std::string_view name, std::string_view value, std::string* json) {
-  if (json->back() != '{') *json += ',';
-  *json += '"';
-  *json += name;
-  *json += "\":";
-  *json += value;
+void ReadEvent(const JsonValue& event, TraceItem* item, Errors errors) {
+  item->has_event = true;
+  item->request = NotNull(FindMember(event.text, "request"));
+  if (item->request.exists()) CheckRequest(item->request, errors);
+  const JsonValue response = FindMember(event.text, "response");
+  if (response.is_object() && FindMember(response.text, "status").is_number()) {
+    item->response = response;
+  }
+  const JsonValue scheduled = FindMember(event.text, "scheduledTime");
+  if (scheduled.is_number()) item->scheduled_time = scheduled;
+  const JsonValue cron = FindMember(event.text, "cron");
+  if (cron.is_string()) item->cron = cron;
+  const JsonValue queue = FindMember(event.text, "queue");
+  if (queue.is_string()) item->queue = queue;
+  const JsonValue batch_size = FindMember(event.text, "batchSize");
+  if (batch_size.is_number()) item->batch_size = batch_size;
 }
 
-std::string NormaliseRequest(JsonValue request) {
-  std::string json = "{";
-  AppendMember("url", FindMember(request.text, "url").text, &json);
-  AppendMember("method", FindMember(request.text, "method").text, &json);
-  JsonValue headers = FindMember(request.text, "headers");
-  AppendMember("headers", headers.is_object() ? headers.text : "{}", &json);
-  JsonValue cf = FindMember(request.text, "cf");
-  if (cf.exists()) AppendMember("cf", cf.text, &json);
-  return json + "}";
+const char* LogError(const JsonValue& log) {
+  if (!log.is_object()) return "must be an object";
+  if (!FindMember(log.text, "timestamp").is_number()) return "timestamp must be a number";
+  return FindMember(log.text, "level").is_string() ? nullptr : "level must be a string";
 }
 
-std::string NormaliseEvent(JsonValue event) {
-  if (!event.is_object()) return "null";
-  std::string json = "{";
-  JsonValue request = FindMember(event.text, "request");
-  if (request.is_object()) AppendMember("request", NormaliseRequest(request), &json);
-  JsonValue response = FindMember(event.text, "response");
-  if (response.is_object()) {
-    JsonValue status = FindMember(response.text, "status");
-    if (status.is_number()) {
-      AppendMember("response", "{\"status\":" + std::string(status.text) + "}", &json);
+// An exception without a time happened at the item's.
+const char* ExceptionError(const JsonValue& exception) {
+  if (!exception.is_object()) return "must be an object";
+  if (!FindMember(exception.text, "name").is_string()) return "name must be a string";
+  if (!FindMember(exception.text, "message").is_string()) return "message must be a string";
+  const JsonValue time = NotNull(FindMember(exception.text, "timestamp"));
+  return !time.exists() || time.is_number() ? nullptr : "timestamp must be a number";
+}
+
+void ReadEntries(const JsonValue& array, std::string_view name, size_t entries_max,
+                 const char* (*error_of)(const JsonValue&), std::vector<JsonValue>* out,
+                 std::vector<std::string>* dropped) {
+  size_t i = 0;
+  ForEachElement(array.text, [&](const JsonValue& entry) {
+    if (i == entries_max) return false;
+    if (const char* error = error_of(entry)) {
+      dropped->push_back(fmt::format("{}[{}] {}", name, i, error));
+    } else {
+      out->push_back(entry);
     }
-  }
-  auto keep = [&](std::string_view name, bool (JsonValue::*is_typed)() const) {
-    JsonValue value = FindMember(event.text, name);
-    if ((value.*is_typed)()) AppendMember(name, value.text, &json);
-  };
-  for (const char* name : {"scheduledTime", "batchSize"}) keep(name, &JsonValue::is_number);
-  for (const char* name : {"cron", "queue", "rpcMethod"}) keep(name, &JsonValue::is_string);
-  return json + "}";
-}
-
-std::string JoinEntries(const std::vector<JsonValue>& entries) {
-  std::string json = "[";
-  for (JsonValue entry : entries) {
-    if (json.size() > 1) json += ',';
-    json += entry.text;
-  }
-  return json + "]";
+    ++i;
+    return true;
+  });
 }
 
 }  // namespace
 
-std::vector<std::string> ReadTraceItem(JsonValue value, TraceItem* item) {
-  if (!value.is_object()) return {"item must be an object"};
-  std::vector<std::string> errors;
-  auto expect = [&](bool holds, const char* what) {
-    if (!holds) errors.emplace_back(what);
-  };
-  item->script_name = FindMember(value.text, "scriptName");
-  item->outcome = FindMember(value.text, "outcome");
-  item->event_timestamp = FindMember(value.text, "eventTimestamp");
-  item->event = FindMember(value.text, "event");
-  item->diagnostics = FindMember(value.text, "diagnosticsChannelEvents");
-  JsonValue logs = FindMember(value.text, "logs");
-  JsonValue exceptions = FindMember(value.text, "exceptions");
-  expect(item->outcome.is_string(), "outcome must be a string");
-  expect(logs.is_array(), "logs must be an array");
-  expect(exceptions.is_array(), "exceptions must be an array");
-  expect(Absent(item->script_name) || item->script_name.is_string(),
-         "scriptName must be a string or null");
-  expect(Absent(item->event_timestamp) || item->event_timestamp.is_number(),
-         "eventTimestamp must be a number or null");
-  expect(Absent(item->event) || item->event.is_object(), "event must be an object or null");
-  if (item->event.is_object()) CheckRequest(item->event, &errors);
-  if (!errors.empty()) return errors;
-  item->logs = UsableEntries(logs, kTraceLogsMax, {"level"});
-  item->exceptions = UsableEntries(exceptions, kTraceExceptionsMax, {"name", "message"});
-  return errors;
+const char* CheckJson(std::string_view text, uint32_t depth_max) {
+  thread_local JsonIndex index;
+  if (const char* error = index.Build(text)) return error;
+  JsonWalker walker(text, index, depth_max);
+  if (!walker.Value(0)) return walker.error();
+  return walker.at_end() ? nullptr : "something stands behind the value";
 }
 
-std::string NormaliseTraceItem(const TraceItem& item, int64_t now_ms) {
-  std::string json = "{";
-  AppendMember("scriptName", item.script_name.is_string() ? item.script_name.text : "null", &json);
-  AppendMember("outcome", item.outcome.text, &json);
-  AppendMember("eventTimestamp",
-               item.event_timestamp.is_number() ? std::string(item.event_timestamp.text)
-                                                : std::to_string(now_ms),
-               &json);
-  AppendMember("event", NormaliseEvent(item.event), &json);
-  AppendMember("logs", JoinEntries(item.logs), &json);
-  AppendMember("exceptions", JoinEntries(item.exceptions), &json);
-  AppendMember("diagnosticsChannelEvents",
-               item.diagnostics.is_array() ? item.diagnostics.text : "[]", &json);
-  json += '}';
-  // An item is a line: white space between tokens may hold line ends.
-  return json.find_first_of("\r\n") == std::string::npos ? json : MinifyJson(json);
+std::optional<int64_t> TimeMs(const JsonValue& number) {
+  if (!number.is_number()) return std::nullopt;
+  const double ms = number.AsDouble();
+  if (!(ms >= 0) || ms > static_cast<double>(kEventMsMax)) return std::nullopt;
+  return static_cast<int64_t>(ms);
 }
 
-Result<TraceBatch> ParseTraceItems(std::string_view json, int64_t now_ms) {
-  JsonChecker checker;
-  if (const char* error = checker.Check(json)) {
-    return MakeError(ErrorKind::kInvalid, "INVALID_JSON", std::string("tail items: ") + error);
+std::optional<int64_t> TraceItem::event_ms() const { return TimeMs(event_timestamp); }
+
+TraceItem ReadTraceItem(const JsonValue& value, std::vector<std::string>* errors,
+                        std::vector<std::string>* dropped) {
+  TraceItem item;
+  Errors add{errors};
+  if (!value.is_object()) {
+    add.Add("item must be an object");
+    return item;
   }
-  JsonValue all{json.substr(json.find_first_not_of(" \t\r\n"))};
-  TraceBatch batch;
-  if (!all.is_array()) {
-    batch.invalid.push_back({-1, {"tail items must be an array"}});
-    return batch;
+  const std::string_view text = value.text;
+  item.outcome = FindMember(text, "outcome");
+  if (!item.outcome.is_string()) add.Add("outcome must be a string");
+  item.script_name = NotNull(FindMember(text, "scriptName"));
+  if (item.script_name.exists() && !item.script_name.is_string()) {
+    add.Add("scriptName must be a string or null");
   }
-  ForEachElement(all.text, [&](JsonValue value) {
-    TraceItem item;
-    std::vector<std::string> errors = ReadTraceItem(value, &item);
-    const auto index = static_cast<int64_t>(batch.total_count++);
-    if (!errors.empty()) {
-      batch.invalid.push_back({index, std::move(errors)});
-    } else {
-      batch.items.push_back(NormaliseTraceItem(item, now_ms));
-      double at = item.event_timestamp.is_number() ? item.event_timestamp.AsDouble() : -1;
-      bool usable = at >= 0 && at < 253'402'300'800'000.0;
-      batch.event_ms.push_back(usable ? static_cast<int64_t>(at) : now_ms);
-    }
-    return batch.total_count < kTraceItemsMax;
-  });
-  return batch;
+  item.event_timestamp = NotNull(FindMember(text, "eventTimestamp"));
+  if (item.event_timestamp.exists() && !item.event_timestamp.is_number()) {
+    add.Add("eventTimestamp must be a number or null");
+  }
+  const JsonValue event = NotNull(FindMember(text, "event"));
+  if (event.is_object()) {
+    ReadEvent(event, &item, add);
+  } else if (event.exists()) {
+    add.Add("event must be an object or null");
+  }
+  const JsonValue logs = FindMember(text, "logs");
+  const JsonValue exceptions = FindMember(text, "exceptions");
+  if (!logs.is_array()) add.Add("logs must be an array");
+  if (!exceptions.is_array()) add.Add("exceptions must be an array");
+  if (!errors->empty()) return item;
+  ReadEntries(logs, "logs", kTraceLogsMax, LogError, &item.logs, dropped);
+  ReadEntries(exceptions, "exceptions", kTraceExceptionsMax, ExceptionError, &item.exceptions,
+              dropped);
+  const JsonValue diagnostics = FindMember(text, "diagnosticsChannelEvents");
+  if (diagnostics.is_array()) item.diagnostics = diagnostics;
+  return item;
 }
 
 }  // namespace varve::record

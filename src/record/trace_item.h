@@ -1,7 +1,8 @@
-// A tail item (what a worker's trace says of one invocation), checked and normalised.
+// One trace item: checked, and the parts of it that rows are made of.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,21 +11,31 @@
 
 namespace varve::record {
 
-inline constexpr uint32_t kTraceItemsMax = 10'000;
-inline constexpr uint32_t kTraceLogsMax = 1'000;      // of an item; more are cut
-inline constexpr uint32_t kTraceExceptionsMax = 100;  // of an item; more are cut
+inline constexpr size_t kTraceItemsMax = 10'000;
+inline constexpr size_t kTraceLogsMax = 1'000;
+inline constexpr size_t kTraceExceptionsMax = 100;
+inline constexpr uint32_t kTraceDepthMax = 64;
 
-// An item's parts as written; absent ones are empty. Text points into the item's JSON.
+// Views into the item's JSON text. What is beyond the caps is left out.
 struct TraceItem {
-  JsonValue script_name, outcome, event_timestamp, event, diagnostics;
-  std::vector<JsonValue> logs, exceptions;  // only those that can be used
+  JsonValue script_name, outcome, event_timestamp;  // no value: absent or null
+  JsonValue request, response;  // of the event; well-formed when they have a value
+  JsonValue scheduled_time, cron, queue, batch_size;
+  bool has_event = false;
+  std::vector<JsonValue> logs, exceptions;  // well-formed ones
+  JsonValue diagnostics;                    // an array, or no value
+
+  std::optional<int64_t> event_ms() const;  // within the years 1970 to 9999
 };
 
-// The item is a value of checked JSON. What is wrong with it; empty: *item is filled.
-std::vector<std::string> ReadTraceItem(JsonValue value, TraceItem* item);
+// Null on success, else why the text is not one JSON value.
+const char* CheckJson(std::string_view text, uint32_t depth_max);
 
-// One line of JSON with exactly scriptName, outcome, eventTimestamp, event, logs, exceptions and
-// diagnosticsChannelEvents. An item without a time gets now_ms.
-std::string NormaliseTraceItem(const TraceItem& item, int64_t now_ms);
+// The item of a checked JSON value. `errors` make it invalid; `dropped` says which of its log
+// entries and exceptions are left out, and why.
+TraceItem ReadTraceItem(const JsonValue& value, std::vector<std::string>* errors,
+                        std::vector<std::string>* dropped);
+
+std::optional<int64_t> TimeMs(const JsonValue& number);
 
 }  // namespace varve::record
