@@ -2,7 +2,8 @@
 // with exponential backoff and jitter; after max_retries retries it goes to the dead-letter queue
 // with its body and the reason. A lease that runs out counts as a failed attempt. A lease is
 // fenced by the delivery it was given for: the ack of an older delivery still settles the message
-// unless it was already settled, as Cloudflare Queues has it. All calls are thread-safe and durable.
+// unless it was already settled, as Cloudflare Queues has it. All calls are thread-safe and
+// durable.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +17,10 @@
 namespace varve::queue {
 
 struct QueueConfig {
-  std::string name;                  // [a-z0-9][a-z0-9._-]{0,62}
-  uint32_t max_retries = 3;          // 0 to 100
-  std::string dead_letter_queue;     // empty: an exhausted message is deleted and counted
-  uint32_t retry_base_ms = 1000;     // backoff = base * 2^(attempt-1), ±25 % jitter, capped
+  std::string name;               // [a-z0-9][a-z0-9._-]{0,62}
+  uint32_t max_retries = 3;       // 0 to 100
+  std::string dead_letter_queue;  // empty: an exhausted message is deleted and counted
+  uint32_t retry_base_ms = 1000;  // backoff = base * 2^(attempt-1), ±25 % jitter, capped
   uint32_t retry_delay_max_ms = 300'000;
   uint64_t messages_max = 10'000'000;  // bound of the backlog; Send beyond it is kExhausted
 };
@@ -38,16 +39,16 @@ struct Message {
   std::string body;
   std::string content_type;
   int64_t sent_ms = 0;
-  uint32_t attempts = 0;      // deliveries so far, this one included (peek: without)
-  std::string lease_id;       // peek: a ref instead
+  uint32_t attempts = 0;           // deliveries so far, this one included (peek: without)
+  std::string lease_id;            // peek: a ref instead
   std::string dead_letter_reason;  // only in a dead-letter queue
   std::string dead_letter_source;  // the queue it came from
 };
 
 struct RetryRequest {
   std::string lease_id;
-  std::string reason;          // kept; becomes the dead letter's reason
-  int64_t delay_ms = -1;       // -1: backoff
+  std::string reason;            // kept; becomes the dead letter's reason
+  int64_t delay_ms = -1;         // -1: backoff
   bool dead_letter_now = false;  // do not retry: the message can never succeed
 };
 
@@ -76,8 +77,7 @@ class Queue {
   // Up to batch_max (1 to 100) visible messages, oldest first; none is not an error.
   virtual Result<std::vector<Message>> Receive(std::string_view queue, uint32_t batch_max,
                                                uint64_t lease_ms) = 0;
-  virtual Result<SettleOutcome> Settle(std::string_view queue,
-                                       const std::vector<std::string>& acks,
+  virtual Result<SettleOutcome> Settle(std::string_view queue, const std::vector<std::string>& acks,
                                        const std::vector<RetryRequest>& retries) = 0;
   // Makes a lease longer, counted from now. kConflict: it is no longer the current one.
   virtual Status Extend(std::string_view queue, std::string_view lease_id, uint64_t lease_ms) = 0;
