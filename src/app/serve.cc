@@ -161,6 +161,7 @@ Status Serving::Start(const Config& config) {
   services.ingest = &ingest_;
   services.webhooks = &webhooks_;
   services.engine = lake_->engine.get();
+  services.snapshots = lake_->snapshots.get();
   services.queue = lake_->queue.get();
   services.store = lake_->store.get();
   services.live_feed = &live_;

@@ -111,6 +111,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(ServerOptions options, Ser
   AddIngestRoutes(impl->state);
   AddTailRoutes(impl->state);
   AddQueryRoutes(impl->state);
+  AddEventRoutes(impl->state);
   AddQueueRoutes(impl->state);
   AddStoreRoutes(impl->state);
   AddOperationRoutes(impl->state);

@@ -59,6 +59,7 @@ void RunOn(WorkerPool& pool, const std::shared_ptr<Exchange>& exchange, Handler 
 void AddIngestRoutes(ServerState& state);
 void AddTailRoutes(ServerState& state);
 void AddQueryRoutes(ServerState& state);
+void AddEventRoutes(ServerState& state);
 void AddQueueRoutes(ServerState& state);
 void AddStoreRoutes(ServerState& state);
 void AddOperationRoutes(ServerState& state);

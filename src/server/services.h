@@ -18,6 +18,7 @@ class WebhookVerifier;
 }  // namespace ingest
 namespace query {
 class Engine;
+class SnapshotSource;
 }
 namespace queue {
 class Queue;
@@ -38,6 +39,7 @@ struct Services {
   ingest::Ingest* ingest = nullptr;
   const ingest::WebhookVerifier* webhooks = nullptr;
   query::Engine* engine = nullptr;
+  query::SnapshotSource* snapshots = nullptr;
   queue::Queue* queue = nullptr;
   store::ObjectStore* store = nullptr;
   LiveFeed* live_feed = nullptr;

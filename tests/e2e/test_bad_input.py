@@ -185,7 +185,7 @@ def test_a_corrupt_journal_is_said_and_not_skipped(start):
     hit = False
     for path in segments:
         data = bytearray(path.read_bytes())
-        at = data.find(b'"pad":"ppp')
+        at = data.find(b'pppppppp')
         if at >= 0:
             data[at + 8] ^= 0xff
             path.write_bytes(data)
