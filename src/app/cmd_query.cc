@@ -107,6 +107,11 @@ Status RunOverHttp(const Target& target, const Options& options, const std::stri
   if (out.reader_gone()) return {};
   if (!response.ok()) return response.error();
   if (response->status != 200) return response->ToError("query");
+  std::string warnings = response->Header("x-warnings");
+  if (!warnings.empty()) {
+    fmt::print(stderr, "varve: {} files could not be read and were left out; see `varve doctor`\n",
+               warnings);
+  }
   return {};
 }
 

@@ -93,6 +93,9 @@ std::vector<std::string> CrossChecks(const Config& config) {
   if (config.journal.bytes_max < 2 * config.journal.segment_bytes) {
     problems.push_back("journal.bytes_max: must hold at least two of journal.segment_bytes");
   }
+  if (config.journal.segment_bytes % 4096 != 0) {
+    problems.push_back("journal.segment_bytes: must be a multiple of 4096");
+  }
   if (config.queue.retry_delay_max_ms < config.queue.retry_base_ms) {
     problems.push_back("queue.retry_delay_max_ms: must not be below queue.retry_base_ms");
   }
