@@ -23,8 +23,7 @@ bool IsJson(const std::string& text, bool portable = false) {
 // What another parser says; nothing when it only minds a number's size.
 std::optional<bool> Oracle(const std::string& text) {
   try {
-    static_cast<void>(nlohmann::json::parse(text));
-    return true;
+    return !nlohmann::json::parse(text).is_discarded();
   } catch (const nlohmann::json::out_of_range&) {
     return std::nullopt;
   } catch (const nlohmann::json::exception&) {
