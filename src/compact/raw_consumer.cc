@@ -28,7 +28,8 @@ CommitterOptions CommitterOptionsOf(const RawConsumerOptions& options) {
 }
 
 IntakeOptions IntakeOptionsOf(const RawConsumerOptions& options) {
-  return {options.queue, options.raw_prefix, options.gather_bytes_max, options.pause_min_ms};
+  return {options.queue, options.raw_prefix, options.gather_bytes_max, options.pause_min_ms,
+          options.ready};
 }
 
 }  // namespace

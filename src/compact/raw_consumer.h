@@ -14,11 +14,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -49,6 +51,9 @@ struct RawConsumerOptions {
   uint64_t pause_max_ms = 60'000;
   uint32_t consumers = 1;  // threads
   std::string holder = "raw-consumer";
+  // May the raw file be taken, or are its rows still shown from elsewhere? See raw_ledger.h. Called
+  // by several threads; unset: always.
+  std::function<bool(std::string_view key)> ready;
 };
 
 struct RawStats {

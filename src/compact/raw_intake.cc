@@ -85,6 +85,7 @@ Result<RawIntake::Found> RawIntake::TakeKey(const std::string& key, size_t messa
     }
     return Found::kOpen;
   }
+  if (options_.ready && !options_.ready(key)) return Found::kElsewhere;
   const store::ObjectMeta object = TRY(store_.Head(key));
   switch (TRY(ledger_.StateOf({object.key, object.etag}))) {
     case SourceState::kDone:

@@ -4,6 +4,7 @@
 //   not of a raw file, or of a delete → ack, counted as skipped
 //   its source is in a done plan      → ack: the rows are there
 //   its source is in a plan under way → given back, without blame, for a little later
+//   its raw file is not ready yet     → the same
 //   object missing, or not the bytes  → retry; after the retries a dead letter that says why
 //     that its ETag promises
 //   the store cannot be reached       → given back, without blame
@@ -13,8 +14,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compact/raw_ledger.h"
@@ -29,8 +32,9 @@ namespace varve::compact {
 struct IntakeOptions {
   std::string queue;
   std::string raw_prefix = "raw-events";
-  uint64_t bytes_max = 64ull << 20;  // no further raw file is read beyond it
-  uint64_t give_back_ms = 1'000;     // how long a message given back stays away
+  uint64_t bytes_max = 64ull << 20;                 // no further raw file is read beyond it
+  uint64_t give_back_ms = 1'000;                    // how long a message given back stays away
+  std::function<bool(std::string_view key)> ready;  // unset: every raw file is
 };
 
 struct IntakeCounts {

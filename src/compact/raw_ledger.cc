@@ -52,7 +52,7 @@ std::string OutputName(const Plan& plan, size_t part) {
   return "logs-" + std::to_string(plan.created_ms) + "-" + ulid.ToString() + ".parquet";
 }
 
-Status ReadOpenPlans(Session& session, LedgerView& view, std::set<int64_t>& open) {
+Status ReadOpenPlans(Session& session, LedgerView& view) {
   TRY(session.Query("SELECT COALESCE(MAX(id), 0) FROM compact_plans",
                     std::span<const state::Value>(), [&](const Row& row) {
                       view.plan_max = row.Int(0);
@@ -60,7 +60,7 @@ Status ReadOpenPlans(Session& session, LedgerView& view, std::set<int64_t>& open
                     }));
   return session.Query("SELECT id, instance FROM compact_plans WHERE state <> 'done'",
                        std::span<const state::Value>(), [&](const Row& row) {
-                         open.insert(row.Int(0));
+                         view.open.insert(row.Int(0));
                          view.hidden.emplace(static_cast<uint32_t>(row.Int(1)),
                                              static_cast<uint32_t>(row.Int(0)));
                          return true;
@@ -68,12 +68,12 @@ Status ReadOpenPlans(Session& session, LedgerView& view, std::set<int64_t>& open
 }
 
 Status LookUpEach(Session& session, std::span<const store::ObjectMeta> files,
-                  const std::set<int64_t>& open, std::vector<size_t>& unprocessed) {
+                  const LedgerView& view, std::vector<size_t>& unprocessed) {
   for (size_t i = 0; i < files.size(); ++i) {
     bool done = false;
     TRY(session.Query("SELECT plan_id FROM compact_sources WHERE key = ? AND etag = ?",
                       {files[i].key, files[i].etag}, [&](const Row& row) {
-                        done = !open.contains(row.Int(0));
+                        done = view.HasDone(row.Int(0));
                         return false;
                       }));
     if (!done) unprocessed.push_back(i);
@@ -81,8 +81,8 @@ Status LookUpEach(Session& session, std::span<const store::ObjectMeta> files,
   return {};
 }
 
-Status ScanRange(Session& session, std::span<const store::ObjectMeta> files,
-                 const std::set<int64_t>& open, std::vector<size_t>& unprocessed) {
+Status ScanRange(Session& session, std::span<const store::ObjectMeta> files, const LedgerView& view,
+                 std::vector<size_t>& unprocessed) {
   std::vector<bool> done(files.size(), false);
   size_t next = 0;
   TRY(session.Query(
@@ -92,7 +92,7 @@ Status ScanRange(Session& session, std::span<const store::ObjectMeta> files,
         while (next < files.size() && files[next].key < key) ++next;
         if (next == files.size()) return false;
         if (files[next].key == key && files[next].etag == row.Text(1)) {
-          done[next] = !open.contains(row.Int(2));
+          done[next] = view.HasDone(row.Int(2));
         }
         return true;
       }));
@@ -100,6 +100,13 @@ Status ScanRange(Session& session, std::span<const store::ObjectMeta> files,
     if (!done[i]) unprocessed.push_back(i);
   }
   return {};
+}
+
+Status FindUnprocessed(Session& session, std::span<const store::ObjectMeta> files,
+                       const LedgerView& view, std::vector<size_t>& unprocessed) {
+  if (files.empty()) return {};
+  const bool each = files.size() <= kPointLookupsMax;
+  return (each ? LookUpEach : ScanRange)(session, files, view, unprocessed);
 }
 
 Status ReadPlanParts(Session& session, Plan& plan) {
@@ -131,6 +138,10 @@ Status InsertSources(Session& session, const Plan& plan) {
 
 }  // namespace
 
+bool LedgerView::HasDone(int64_t plan_id) const {
+  return plan_id <= plan_max && !open.contains(plan_id);
+}
+
 bool LedgerView::Shows(std::string_view key) const {
   constexpr std::string_view kSuffix = ".parquet";
   const std::string_view name = key.substr(key.rfind('/') + 1);
@@ -151,13 +162,18 @@ Result<LedgerView> RawLedger::View(std::span<const store::ObjectMeta> raw_files)
   LedgerView view;
   view.instance = instance_;
   TRY(database_.Transact([&](Session& session) -> Status {
-    std::set<int64_t> open;
-    TRY(ReadOpenPlans(session, view, open));
-    if (raw_files.empty()) return {};
-    const bool each = raw_files.size() <= kPointLookupsMax;
-    return (each ? LookUpEach : ScanRange)(session, raw_files, open, view.unprocessed);
+    TRY(ReadOpenPlans(session, view));
+    return FindUnprocessed(session, raw_files, view, view.unprocessed);
   }));
   return view;
+}
+
+Result<std::vector<size_t>> RawLedger::Unprocessed(const LedgerView& view,
+                                                   std::span<const store::ObjectMeta> raw_files) {
+  std::vector<size_t> unprocessed;
+  TRY(database_.Transact(
+      [&](Session& session) { return FindUnprocessed(session, raw_files, view, unprocessed); }));
+  return unprocessed;
 }
 
 Result<SourceState> RawLedger::StateOf(const SourceId& source) {

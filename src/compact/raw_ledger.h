@@ -8,6 +8,11 @@
 // - A reader shows a file that carries a plan's tag only if that plan is done in its view, and
 //   reads the raw files that no done plan holds: each row once, at every moment.
 //
+// Where raw files are made of rows that are also readable elsewhere until a flush is done (the
+// journal), a reader takes the ledger's view first, then the flush's, then lists; and the consumer
+// takes no raw file before its flush is done (RawConsumerOptions::ready). A plan that is done in
+// the view then has sources whose flush is done in the later view, and no row is seen twice.
+//
 // A plan whose sources have changed or vanished before it was done is abandoned: its files are
 // never shown, and are deleted; its sources are free again.
 #pragma once
@@ -57,8 +62,10 @@ struct LedgerView {
   int64_t plan_max = 0;
   uint32_t instance = 0;
   std::set<std::pair<uint32_t, uint32_t>> hidden;  // (instance, plan) not done
+  std::set<int64_t> open;                          // the same plans by number alone
   std::vector<size_t> unprocessed;                 // indices into what was asked about
 
+  bool HasDone(int64_t plan_id) const;  // the plan was done at that instant
   // Is the log file to be read, given its key? True for files that carry no tag of ours.
   bool Shows(std::string_view key) const;
 };
@@ -72,6 +79,11 @@ class RawLedger {
   // In one transaction: the plans, and which of the raw files (ascending by key, as listed) no done
   // plan holds. To see each row once: list raw files, then this, then list log files.
   Result<LedgerView> View(std::span<const store::ObjectMeta> raw_files);
+
+  // The same question about raw files listed after the view was taken: plans that were not done in
+  // it do not count, whatever has become of them since.
+  Result<std::vector<size_t>> Unprocessed(const LedgerView& view,
+                                          std::span<const store::ObjectMeta> raw_files);
 
   Result<SourceState> StateOf(const SourceId& source);
   // Fills in the id, instance and output keys. kConflict: a source is in another plan.

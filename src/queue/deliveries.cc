@@ -87,8 +87,8 @@ Status Settling::Retry(const RetryRequest& request) {
   return HideMessage(session, message->seq, now_ms + delay, request.reason);
 }
 
-Status GiveBack(Session& session, const MessageRow& message, int64_t visible_ms) {
-  const int64_t forgiven = message.deliveries > kBlamelessDeliveriesMax ? 0 : 1;
+Status GiveBack(Session& session, const MessageRow& message, int64_t visible_ms, bool forgive) {
+  const int64_t forgiven = forgive ? 1 : 0;
   return session.Execute(
       "UPDATE queue_messages SET leased = 0, holder = '', visible_ms = ?,"
       " attempts = MAX(0, attempts - ?) WHERE seq = ?",
@@ -226,7 +226,7 @@ Result<uint64_t> SqliteQueue::Release(std::string_view queue_name,
       const auto message = TRY(LeasedMessage(session, queue.id, lease));
       if (!message || !message->leased || lease->delivery != message->deliveries) continue;
       const int64_t delay = std::min<int64_t>(static_cast<int64_t>(delay_ms), kDelayMsMax);
-      TRY(GiveBack(session, *message, now + delay));
+      TRY(GiveBack(session, *message, now + delay, /*forgive=*/true));
       ++released;
     }
     return {};
@@ -246,7 +246,10 @@ Result<uint64_t> SqliteQueue::ReleaseHolder(std::string_view queue_name, std::st
                         held.push_back({.seq = row.Int(0), .id = {}, .deliveries = row.Int(1)});
                         return true;
                       }));
-    for (const MessageRow& message : held) TRY(GiveBack(session, message, clock_.NowMs()));
+    for (const MessageRow& message : held) {
+      const bool forgive = message.deliveries <= kBlamelessDeliveriesMax;
+      TRY(GiveBack(session, message, clock_.NowMs(), forgive));
+    }
     return {};
   }));
   if (!held.empty()) Wake();

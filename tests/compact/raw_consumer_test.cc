@@ -82,6 +82,23 @@ TEST_F(RawConsumerTest, ARedeliveryAddsNoRows) {
   EXPECT_EQ(lake_->consumer->stats().intake.already_processed, 1u);
 }
 
+TEST_F(RawConsumerTest, ARawFileThatIsNotReadyIsLeftWithoutBlame) {
+  bool flushed = false;
+  RawConsumerOptions options;
+  options.ready = [&](std::string_view key) { return flushed || key != "raw-events/1.ndjson"; };
+  Open(options);
+  lake_->PutRaw("raw-events/1.ndjson", {Item(kNoon, "a")});
+  lake_->PutRaw("raw-events/2.ndjson", {Item(kNoon, "b")});
+  for (int i = 0; i < 20; ++i, clock_.AdvanceMs(5'000)) {
+    ASSERT_TRUE(lake_->consumer->RunOnce().ok());
+  }
+  EXPECT_EQ(GlobbedMessages(store_), (Counts{{"b", 1}}));
+  EXPECT_EQ(Stats().dead_lettered, 0u);
+  flushed = true;
+  ASSERT_TRUE(lake_->Drain(clock_));
+  EXPECT_EQ(GlobbedMessages(store_), (Counts{{"a", 1}, {"b", 1}}));
+}
+
 TEST_F(RawConsumerTest, TheObjectIsTakenAsItIsNow) {
   lake_->PutRaw("raw-events/1-do-0.ndjson", {Item(kNoon, "before")});
   lake_->PutRaw("raw-events/1-do-0.ndjson", {Item(kNoon, "now")});
@@ -267,11 +284,12 @@ TEST_F(RawConsumerTest, AFailingStoreCostsNoMessageItsAttempts) {
   options.queue = kQueueName;
   RawConsumer consumer(options, faulty, *lake_->queue, *lake_->ledger, clock_);
   faulty.SetChance(store::StoreCall::kPut, store::FaultKind::kFailBefore, 1'000);
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 60; ++i) {
     EXPECT_FALSE(consumer.RunOnce().ok());
     clock_.AdvanceMs(60'000);
   }
   EXPECT_EQ(Stats().dead_lettered, 0u);
+  EXPECT_EQ(lake_->queue->Peek(kQueueName, 1).value().at(0).attempts, 0u);
   EXPECT_EQ(VisibleMessages(store_, *lake_->ledger), (Counts{{"a", 1}}));
   faulty.SetChance(store::StoreCall::kPut, store::FaultKind::kFailBefore, 0);
   ASSERT_TRUE(lake_->Drain(clock_));

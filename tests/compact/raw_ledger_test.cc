@@ -50,6 +50,17 @@ TEST_F(RawLedgerTest, AFileIsShownFromTheMomentItsPlanIsDone) {
   EXPECT_EQ(after.unprocessed, Indices{1});
 }
 
+TEST_F(RawLedgerTest, RawFilesListedAfterTheViewAreJudgedByTheView) {
+  const std::vector<store::ObjectMeta> raw{Raw("a"), Raw("b"), Raw("c")};
+  Finish(Record({{"a", "e"}}));
+  const Plan open = Record({{"b", "e"}});
+  const LedgerView view = View({});
+  Finish(open);
+  Finish(Record({{"c", "e"}}));  // recorded and done after the view
+  EXPECT_EQ(ledger_->Unprocessed(view, raw).value(), (Indices{1, 2}));
+  EXPECT_EQ(ledger_->Unprocessed(View({}), raw).value(), Indices());
+}
+
 TEST_F(RawLedgerTest, FilesWithoutATagOfOursAreShown) {
   const LedgerView view = View({});
   for (const char* key : {"logs/h/other.parquet", "logs/h/logs-1.parquet", "x.parquet", "x", "",
