@@ -1,8 +1,8 @@
 #include "server/live_feed.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
+
+#include "record/json_scan.h"
 
 namespace varve::server {
 namespace {
@@ -11,27 +11,15 @@ struct EventNames {
   std::string type, source;
 };
 
+std::string TextOf(std::string_view event, std::string_view name) {
+  const record::JsonValue value = record::FindMember(event, name);
+  return value.is_string() ? value.AsString() : std::string();
+}
+
 // A tail item has no type and no source of its own: it is "tail" from its script.
-EventNames NamesOf(std::string_view event, record::RecordKind kind,
-                   simdjson::ondemand::parser& parser) {
-  EventNames names;
-  const bool tail = kind == record::RecordKind::kTail;
-  if (tail) names.type = "tail";
-  simdjson::ondemand::document document;
-  simdjson::ondemand::object object;
-  const simdjson::padded_string_view padded(event.data(), event.size(),
-                                            event.size() + record::kJsonPaddingBytes);
-  if (parser.iterate(padded).get(document) || document.get_object().get(object)) return names;
-  for (auto field : object) {
-    std::string_view key, value;
-    if (field.unescaped_key().get(key)) break;
-    const bool is_type = !tail && key == "type";
-    const bool is_source = tail ? key == "scriptName" : key == "source";
-    if ((is_type || is_source) && !field.value().get_string().get(value)) {
-      (is_type ? names.type : names.source) = value;
-    }
-  }
-  return names;
+EventNames NamesOf(std::string_view event, record::RecordKind kind) {
+  if (kind == record::RecordKind::kTail) return {"tail", TextOf(event, "scriptName")};
+  return {TextOf(event, "type"), TextOf(event, "source")};
 }
 
 // An event on one line: a line break outside of strings is the only one valid JSON can have.
@@ -78,14 +66,13 @@ void LiveFeed::Give(Subscriber& subscriber, std::string_view event) {
 void LiveFeed::Publish(std::string_view ns, record::RecordKind kind,
                        std::span<const record::EventRef> events, std::string_view body) {
   if (!HasSubscribers()) return;
-  thread_local simdjson::ondemand::parser parser;
   std::lock_guard lock(mutex_);
   const bool wanted = std::any_of(subscribers_.begin(), subscribers_.end(),
                                   [&](const auto& it) { return it.second.filter.ns.name() == ns; });
   if (!wanted) return;
   for (const record::EventRef& ref : events) {
     const std::string_view event = body.substr(ref.offset, ref.size);
-    const EventNames names = NamesOf(event, kind, parser);
+    const EventNames names = NamesOf(event, kind);
     const std::string line = OneLine(event);
     for (auto& [id, subscriber] : subscribers_) {
       const LiveFilter& filter = subscriber.filter;

@@ -1,14 +1,15 @@
 #include "server/tail_message.h"
 
-#include <simdjson.h>
-
 #include "core/bytes.h"
 #include "record/event.h"
+#include "record/json_index.h"
+#include "record/json_scan.h"
+#include "record/json_walker.h"
 
 namespace varve::server {
 namespace {
 
-using simdjson::ondemand::json_type;
+constexpr uint32_t kDepthMax = 64;
 
 Error NotJson() {
   return MakeError(ErrorKind::kInvalid, "INVALID_JSON", "the message is not valid JSON");
@@ -37,61 +38,24 @@ TailMessage MessageOf(std::string_view events) {
   return message;
 }
 
-// The value's own text.
-bool RawText(simdjson::ondemand::value value, std::string_view* text) {
-  json_type type;
-  if (value.type().get(type)) return false;
-  if (type == json_type::array) {
-    simdjson::ondemand::array array;
-    return !value.get_array().get(array) && !array.raw_json().get(*text);
-  }
-  if (type == json_type::object) {
-    simdjson::ondemand::object object;
-    return !value.get_object().get(object) && !object.raw_json().get(*text);
-  }
-  *text = value.raw_json_token();
-  return true;
-}
-
 }  // namespace
 
 Result<TailMessage> ParseTailMessage(std::string_view text, bool bare_array) {
-  thread_local simdjson::ondemand::parser parser;
-  const simdjson::padded_string_view padded(text.data(), text.size(),
-                                            text.size() + record::kJsonPaddingBytes);
-  simdjson::ondemand::document document;
-  json_type root;
-  if (parser.iterate(padded).get(document) || document.type().get(root)) return NotJson();
-  if (root == json_type::array && bare_array) {
-    return MessageOf(text.substr(text.find('[')));
-  }
-  simdjson::ondemand::object object;
-  if (root != json_type::object || document.get_object().get(object)) return UnknownType("");
-  std::string type, events;
-  bool has_type = false, has_events = false;
-  for (auto field : object) {
-    std::string_view key, raw;
-    simdjson::ondemand::value value;
-    if (field.unescaped_key().get(key)) return NotJson();
-    const bool is_type = key == "type", is_events = key == "events";
-    if (field.value().get(value)) return NotJson();
-    if (is_type && !has_type) {
-      std::string_view name;
-      if (!value.get_string().get(name)) type = name;
-      has_type = true;
-    } else if (is_events && !has_events) {
-      if (!RawText(value, &raw)) return NotJson();
-      events = raw;
-      has_events = true;
-    }
-  }
-  const char* behind = nullptr;
-  if (!document.current_location().get(behind)) return NotJson();  // something follows the object
-  if (type != "tail_events") return UnknownType(type);
-  if (!has_events) {
+  thread_local record::JsonIndex index;
+  if (index.Build(text) != nullptr || index.count() == 0) return NotJson();
+  record::JsonWalker walker(text, index, kDepthMax);
+  const std::string_view root = text.substr(walker.offset());
+  if (!walker.Value(0) || !walker.at_end()) return NotJson();
+  if (root[0] == '[' && bare_array) return MessageOf(root);
+  if (root[0] != '{') return UnknownType("");
+  const record::JsonValue type = record::FindMember(root, "type");
+  const std::string name = type.is_string() ? type.AsString() : std::string();
+  if (name != "tail_events") return UnknownType(name);
+  const record::JsonValue events = record::FindMember(root, "events");
+  if (!events.exists()) {
     return MakeError(ErrorKind::kInvalid, "INVALID_BATCH", "the message has no events");
   }
-  return MessageOf(events);
+  return MessageOf(events.text);
 }
 
 std::string TailAckJson(const ingest::TailReply& reply, int64_t now_ms) {

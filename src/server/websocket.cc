@@ -227,6 +227,7 @@ class LiveSession final : public SocketSession, public std::enable_shared_from_t
 
   Task<void> Run() {
     auto self = shared_from_this();
+    if (stopping_) co_return co_await CloseGently(websocket::close_code::going_away);
     feed_->BeginStream({}, state_.options.limits.live_buffer_bytes_max, true);
     const uint64_t id = state_.services.live_feed->Subscribe(
         filter_,
@@ -264,7 +265,8 @@ class LiveSession final : public SocketSession, public std::enable_shared_from_t
     Exchange::Output output;
     while (true) {
       const Exchange::Step step = feed_->Take(&output);
-      if (step == Exchange::Step::kAbort || step == Exchange::Step::kEnd) co_return;
+      // A stop that came before the stream began is a reply.
+      if (step == Exchange::Step::kAbort || step == Exchange::Step::kReply) co_return;
       if (step == Exchange::Step::kWait) {
         co_await Suspend(io_.executor(), [this](std::function<void()> resume) {
           return feed_->WakeWhenReady(std::move(resume));
