@@ -46,6 +46,8 @@ const CrashPoint kAfterSync{"journal.after_sync"};
 const CrashPoint kAfterPublish{"journal.after_publish"};
 
 constexpr uint64_t kBatchIdBytesMax = 1024;
+// The newest segment is kept even when it is released: alone it must not fill records_max.
+constexpr uint64_t kSegmentShareOfRecords = 4;
 constexpr auto kDiskFullRetry = std::chrono::milliseconds(200);
 
 class LockFile {
@@ -231,7 +233,8 @@ void JournalImpl::Run() {
 // had.
 bool JournalImpl::TakeRound(std::unique_lock<std::mutex>& lock) {
   uint64_t first = waiting_.front().bytes;
-  if (active_ == nullptr || at_ + AlignUp(first, kPageBytes) > active_->data_end()) {
+  if (active_ == nullptr || at_ + AlignUp(first, kPageBytes) > active_->data_end() ||
+      active_->record_count() >= options_.records_max / kSegmentShareOfRecords) {
     lock.unlock();
     bool rotated = Rotate();
     lock.lock();
@@ -241,7 +244,8 @@ bool JournalImpl::TakeRound(std::unique_lock<std::mutex>& lock) {
   uint64_t bytes = 0;
   while (!waiting_.empty()) {
     uint64_t next = bytes + waiting_.front().bytes;
-    bool too_much = bytes > 0 && next > options_.round_bytes_max;
+    bool too_much = bytes > 0 && (next > options_.round_bytes_max ||
+                                  taken_.size() * kSegmentShareOfRecords >= options_.records_max);
     if (too_much || AlignUp(next, kPageBytes) > rest) break;
     bytes = next;
     taken_.push_back(std::move(waiting_.front()));
@@ -361,6 +365,9 @@ Status CheckOptions(const JournalOptions& options) {
     return MakeError(ErrorKind::kInvalid,
                      "segment_bytes must be a multiple of 4096 from 64 KiB to "
                      "1 GiB");
+  }
+  if (options.records_max < 2 * kSegmentShareOfRecords) {
+    return MakeError(ErrorKind::kInvalid, "the journal's records_max must be 8 or more");
   }
   if (options.bytes_max < 2 * options.segment_bytes || options.ready_segments == 0) {
     return MakeError(ErrorKind::kInvalid,

@@ -155,6 +155,27 @@ TEST(Journal, RefusesWhenItsBoundIsReachedAndTakesAgainAfterARelease) {
   EXPECT_EQ(acks.Wait().size(), 1u);
 }
 
+TEST(Journal, BoundsItsRecordsAndTakesAgainAfterARelease) {
+  TempDir dir;
+  JournalOptions options = SmallOptions(dir.path());
+  options.records_max = 40;
+  auto journal = MustOpen(options);
+  Lsn last = 0;
+  for (int life = 0; life < 3; ++life) {
+    Status status;
+    for (int i = 0; i < 100; ++i) {
+      Acks acks;
+      status = journal->Append(EventsRequest("x"), acks.Expect("x"));
+      if (!status.ok()) break;
+      last = acks.Wait().begin()->first;
+    }
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code, "JOURNAL_FULL");
+    journal->Release(last);
+  }
+  EXPECT_GT(last, 80u);
+}
+
 TEST(Journal, BoundsWhatWaitsForTheDisk) {
   TempDir dir;
   JournalOptions options = SmallOptions(dir.path());
