@@ -18,7 +18,7 @@ target_compile_definitions(varve_core PRIVATE VARVE_VERSION="${PROJECT_VERSION}"
 varve_module(store varve_core)
 varve_module(state varve_core sqlite3_amalgamation)
 varve_module(parquet varve_core parquet)
-varve_module(record varve_core varve_parquet parquet simdjson::simdjson
+varve_module(record varve_core varve_parquet parquet
   nlohmann_json::nlohmann_json ZLIB::ZLIB)
 varve_module(queue varve_core varve_store varve_state nlohmann_json::nlohmann_json)
 varve_module(journal varve_core varve_store varve_state varve_record)

@@ -70,7 +70,8 @@ notify::NotifierOptions NotifierOptionsOf(const Config& config) {
   return options;
 }
 
-compact::RawConsumerOptions ConsumerOptionsOf(const Config& config) {
+compact::RawConsumerOptions ConsumerOptionsOf(const Config& config,
+                                              const ingest::Flusher& flusher) {
   compact::RawConsumerOptions options;
   options.queue = config.notify.raw_events_queue;
   options.downstream_queue = config.notify.downstream_queue;
@@ -82,6 +83,7 @@ compact::RawConsumerOptions ConsumerOptionsOf(const Config& config) {
   options.max_batch_timeout_ms = config.queue.max_batch_timeout_ms;
   options.lease_ms = config.queue.lease_ms;
   options.consumers = config.compact.consumers;
+  options.ready = [&flusher](std::string_view key) { return flusher.IsRawFileDone(key); };
   return options;
 }
 
@@ -122,8 +124,8 @@ class Serving {
         webhooks_(Secrets(config.webhooks)),
         ingest_(config.ingest, *lake_->journal, *lake_->flusher, *lake_->database, SystemClock(),
                 [this](journal::Lsn lsn) { PublishLive(lsn); }),
-        consumer_(ConsumerOptionsOf(config), *lake_->store, *lake_->queue, *lake_->ledger,
-                  SystemClock()) {}
+        consumer_(ConsumerOptionsOf(config, *lake_->flusher), *lake_->store, *lake_->queue,
+                  *lake_->ledger, SystemClock()) {}
 
   Status Start(const Config& config);
   void PublishLive(journal::Lsn lsn);

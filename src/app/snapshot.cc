@@ -40,6 +40,7 @@ query::FileRef LakeSnapshots::RefOf(const store::ObjectMeta& object) const {
 }
 
 Result<query::Snapshot> LakeSnapshots::Take(const NamespaceId& ns, const query::TimeRange& range) {
+  const compact::LedgerView ledger = TRY(ledger_.View({}));
   auto view = std::make_shared<ingest::FlushView>(flushes_.CurrentView(ns));
   query::Snapshot snapshot;
   for (const journal::Record& record : view->hot.records) {
@@ -48,7 +49,7 @@ Result<query::Snapshot> LakeSnapshots::Take(const NamespaceId& ns, const query::
         .hot.push_back({record.kind, record.received_ms, record.events, record.body});
   }
   TRY(AddEventFiles(ns, range, *view, &snapshot.events));
-  TRY(AddLogFiles(ns, *view, &snapshot.logs));
+  TRY(AddLogFiles(ns, ledger, *view, &snapshot.logs));
   snapshot.pins = std::move(view);
   return snapshot;
 }
@@ -67,15 +68,16 @@ Status LakeSnapshots::AddEventFiles(const NamespaceId& ns, const query::TimeRang
   return {};
 }
 
-Status LakeSnapshots::AddLogFiles(const NamespaceId& ns, const ingest::FlushView& view,
-                                  query::TableSnapshot* logs) {
+Status LakeSnapshots::AddLogFiles(const NamespaceId& ns, const compact::LedgerView& ledger,
+                                  const ingest::FlushView& view, query::TableSnapshot* logs) {
   std::vector<store::ObjectMeta> raw =
       TRY(store::ListAll(store_, ns.StorePrefix() + paths_.raw_events_prefix + "/"));
   std::erase_if(raw, [&](const store::ObjectMeta& object) {
     return !object.key.ends_with(".ndjson") || !view.SeesRawFile(object.key);
   });
-  compact::LedgerView ledger = TRY(ledger_.View(raw));
-  for (size_t index : ledger.unprocessed) logs->ndjson.push_back(RefOf(raw[index]));
+  for (size_t index : TRY(ledger_.Unprocessed(ledger, raw))) {
+    logs->ndjson.push_back(RefOf(raw[index]));
+  }
   for (const store::ObjectMeta& object :
        TRY(store::ListAll(store_, ns.StorePrefix() + paths_.parquet_prefix + "/"))) {
     if (object.key.ends_with(".parquet") && ledger.Shows(object.key)) {

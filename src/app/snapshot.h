@@ -2,14 +2,15 @@
 //
 // Each row once, at any moment, because of the order in which the parts are taken:
 //
-// 1. The flush view: the hot records, and which flush units were done at that instant. A file that
-//    carries our tag is seen only if its unit is done in this view; its rows are hot otherwise.
-// 2. The raw files are listed. Those of units that are not done in the view are left out.
-// 3. The compaction ledger is read in one transaction: which of the listed raw files no finished
-//    plan holds (they are read themselves), and which plans are done.
-// 4. The log files are listed. A file that carries our tag is seen only if its plan is done in the
-//    ledger's view: a plan's files are put before it is done, so a raw file that step 3 left out
-//    has its rows in a file that step 4 finds, and a plan done after step 3 changes nothing.
+// 1. The ledger's view: which compaction plans are done. A log file that carries our tag is seen
+//    only if its plan is done in this view.
+// 2. The flush view: the hot records, and which flush units are done. An event file or raw file
+//    that carries our tag is seen only if its unit is done in this view; its rows are hot
+//    otherwise. The consumer takes no raw file before its unit is done, so what is hot now is in no
+//    plan that was done before.
+// 3. The raw files are listed. Those that a plan done in 1 holds are left out, the others read.
+// 4. The log files are listed. A plan's files are put before it is done, so all rows of the raw
+//    files that 3 left out are in files that 4 finds, and later plans change nothing.
 //
 // Files without our tag, put there by other programs, are live as they are.
 #pragma once
@@ -40,8 +41,8 @@ class LakeSnapshots : public query::SnapshotSource {
  private:
   Status AddEventFiles(const NamespaceId& ns, const query::TimeRange& range,
                        const ingest::FlushView& view, query::TableSnapshot* events);
-  Status AddLogFiles(const NamespaceId& ns, const ingest::FlushView& view,
-                     query::TableSnapshot* logs);
+  Status AddLogFiles(const NamespaceId& ns, const compact::LedgerView& ledger,
+                     const ingest::FlushView& view, query::TableSnapshot* logs);
   query::FileRef RefOf(const store::ObjectMeta& object) const;
 
   store::ObjectStore& store_;

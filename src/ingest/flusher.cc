@@ -215,6 +215,21 @@ FlushView Flusher::CurrentView(const NamespaceId& ns) const {
   }
 }
 
+bool Flusher::IsRawFileDone(std::string_view key) const {
+  constexpr std::string_view kTenants = "ns/";
+  std::string_view ns = "default";
+  if (key.starts_with(kTenants)) {
+    ns = key.substr(kTenants.size());
+    ns = ns.substr(0, ns.find('/'));
+  }
+  FlushView view;
+  view.do_id = instance_.do_id;
+  std::lock_guard lock(mutex_);
+  auto stream = streams_.find(TailStream(ns));
+  if (stream != streams_.end()) view.raw_seq_done = stream->second.raw_seq_done;
+  return view.SeesRawFile(key);
+}
+
 FlusherStats Flusher::stats() const {
   std::lock_guard lock(mutex_);
   FlusherStats stats = stats_;

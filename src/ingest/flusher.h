@@ -83,6 +83,8 @@ class Flusher : public FlushViews {
 
   journal::Lsn EventsDone() const;  // objects hold the event records up to here
   FlushView CurrentView(const NamespaceId& ns) const override;
+  // False for a raw file of ours whose unit is not done: its rows are still shown as hot ones.
+  bool IsRawFileDone(std::string_view key) const;
   FlusherStats stats() const;
   const Instance& instance() const { return instance_; }
 
