@@ -70,11 +70,13 @@ RawStats RawConsumer::stats() const {
 Result<uint64_t> RawConsumer::RunOnce() {
   TRY(ResumeUnfinished());
   RawIntake intake(IntakeOptionsOf(options_), store_, queue_, ledger_);
+  Status gathered;
   {
     const std::lock_guard lock(gather_mutex_);
-    TRY(Gather(intake, /*wait=*/false, {}));
+    gathered = Gather(intake, /*wait=*/false, {});
   }
-  TRY(Process(intake));
+  TRY(Process(intake));  // also what a gather that failed half-way had taken
+  TRY(std::move(gathered));
   return intake.counts().messages;
 }
 
@@ -185,7 +187,10 @@ Status RawConsumer::Process(RawIntake& intake) {
     }
     sources.push_back(&source);
     std::string().swap(source.raw.bytes);  // the rows hold what is needed of it
-    if (groups.rows() >= options_.rows_max || groups.files() >= options_.files_max) flush();
+    if (groups.rows() >= options_.rows_max || groups.files() >= options_.files_max ||
+        groups.row_bytes() >= options_.row_bytes_max) {
+      flush();
+    }
   }
   flush();
   const std::lock_guard lock(stats_mutex_);

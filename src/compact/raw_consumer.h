@@ -43,8 +43,9 @@ struct RawConsumerOptions {
   uint64_t flush_threshold = 1'000;  // items
   uint32_t max_batch_size = 100;     // messages
   uint64_t max_batch_timeout_ms = 30'000;
-  uint64_t rows_max = 200'000;  // of a plan, but for the last raw file in it
-  uint64_t files_max = 1'000;   // outputs of a plan, likewise
+  uint64_t rows_max = 200'000;            // of a plan, but for the last raw file in it
+  uint64_t files_max = 1'000;             // outputs of a plan, likewise
+  uint64_t row_bytes_max = 256ull << 20;  // rows of a plan in memory, likewise
   uint64_t gather_bytes_max = 64ull << 20;
   uint64_t lease_ms = 120'000;
   uint64_t pause_min_ms = 1'000;  // after a failure

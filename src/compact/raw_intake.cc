@@ -1,6 +1,7 @@
 #include "compact/raw_intake.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "compact/raw_source.h"
 #include "core/log.h"
@@ -19,8 +20,17 @@ void IntakeCounts::Add(const IntakeCounts& more) {
 
 Status RawIntake::Add(const std::vector<queue::Message>& messages) {
   Verdicts verdicts;
-  for (const queue::Message& message : messages) Judge(message, verdicts);
-  return Settle(verdicts, options_.give_back_ms);
+  for (const queue::Message& message : messages) {
+    if (store_failure_.ok()) {
+      Judge(message, verdicts);
+      continue;
+    }
+    ++counts_.messages;  // nobody can be judged while the store is away
+    messages_.push_back({message.lease_id, message.sent_ms, 0, /*settled=*/true});
+    verdicts.given_back.push_back(message.lease_id);
+  }
+  TRY(Settle(verdicts, options_.give_back_ms));
+  return store_failure_;
 }
 
 void RawIntake::Judge(const queue::Message& message, Verdicts& verdicts) {
@@ -41,17 +51,22 @@ void RawIntake::Judge(const queue::Message& message, Verdicts& verdicts) {
   }
   bool processed = false;
   bool elsewhere = false;
+  std::optional<Error> failure;
   for (const notify::Notification& notification : *notifications) {
-    const auto found = Take(notification, index);
+    auto found = Take(notification, index);
     if (!found.ok()) {
-      RetryOrGiveBack(messages_[index], found.error(), verdicts);
-      return;
+      // The other records of the message are about other objects. That the store is away says
+      // nothing of this one, and outweighs blame.
+      if (!failure || BlamesTheObject(*failure)) failure = std::move(found).error();
+      continue;
     }
     processed |= *found == Found::kProcessed;
     elsewhere |= *found == Found::kElsewhere;
   }
   HeldMessage& held = messages_[index];
-  if (elsewhere) {
+  if (failure) {
+    RetryOrGiveBack(held, *failure, verdicts);
+  } else if (elsewhere) {
     held.settled = true;
     verdicts.given_back.push_back(held.lease_id);
   } else if (held.open == 0) {
@@ -113,6 +128,7 @@ void RawIntake::RetryOrGiveBack(HeldMessage& message, const Error& error, Verdic
     verdicts.retries.push_back({message.lease_id, error.message, -1, hopeless});
   } else {
     verdicts.given_back.push_back(message.lease_id);
+    if (store_failure_.ok()) store_failure_ = error;
   }
   LogWarn("compact.message_failed", {{"error", error.message}});
 }

@@ -61,7 +61,8 @@ class RawIntake {
             RawLedger& ledger)
       : options_(std::move(options)), store_(store), queue_(queue), ledger_(ledger) {}
 
-  // Reads what the messages are about, and settles those that need nothing more.
+  // Reads what the messages are about, and settles those that need nothing more. An Error, after
+  // that, where the store failed: the caller pauses before it takes more.
   Status Add(const std::vector<queue::Message>& messages);
   // The messages of a source that cannot be processed.
   Status Blame(const HeldSource& source, const Error& error);
@@ -100,6 +101,7 @@ class RawIntake {
   uint64_t items_ = 0;
   uint64_t bytes_ = 0;
   IntakeCounts counts_;
+  Status store_failure_;
 };
 
 }  // namespace varve::compact

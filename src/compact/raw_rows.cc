@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/bytes.h"
 #include "core/clock.h"
@@ -13,6 +14,10 @@ namespace {
 
 constexpr size_t kLabelsMax = 32;
 constexpr size_t kQuarantineTextMax = 64 * 1024;
+// A sender chooses each log's time, and how much of its item is repeated in each row: one raw file
+// must not make more files than a plan can name, nor rows without end.
+constexpr size_t kSourceHoursMax = 10'000;
+constexpr uint64_t kSourceRowBytesMax = 256ull << 20;
 constexpr int64_t kYear1Ms = -62'135'596'800'000;
 constexpr int64_t kYear9999EndMs = 253'402'300'799'999;
 
@@ -65,6 +70,18 @@ QuarantineFile MakeQuarantine(const RawSource& source, const RawKey& raw_key,
   return file;
 }
 
+uint64_t RowBytes(const record::LogRow& row) {
+  const auto size = [](const std::optional<std::string>& text) { return text ? text->size() : 0; };
+  return sizeof row + row.id.size() + row.script_name.size() + row.level.size() +
+         row.message.size() + row.outcome.size() + size(row.http_method) + size(row.http_url) +
+         size(row.exception_name) + size(row.colo) + size(row.country) + size(row.request_id);
+}
+
+Error TooLarge(const RawSource& source, std::string_view what) {
+  return MakeError(ErrorKind::kInvalid, "RAW_FILE_TOO_LARGE",
+                   fmt::format("raw file {} makes more than {}", source.id.key, what));
+}
+
 }  // namespace
 
 void RowCounts::Add(const RowCounts& more) {
@@ -111,6 +128,9 @@ Status RowGroups::Add(const RawSource& source) {
     bad.push_back({line, reason, line - 1 < lines.size() ? lines[line - 1] : std::string_view()});
   }
   RowCounts counts;
+  std::map<std::string, std::vector<record::LogRow>> by_hour;
+  uint64_t rows_made = 0;
+  uint64_t row_bytes = 0;
   for (size_t i = 0; i < file.items.size(); ++i) {
     // The origin that a query gives the same item while it reads the raw file itself.
     auto rows = record::LogRowsOf(file.items[i], fmt::format("{}#{}", source.id.key, i));
@@ -121,14 +141,21 @@ Status RowGroups::Add(const RawSource& source) {
     for (record::LogRow& row : *rows) {
       Count(counts.by_level, row.level, 1);
       Count(counts.by_outcome, row.outcome, 1);
-      Group& group = groups_[HourDirectory(raw_key->ns, paths_.parquet_prefix, row.timestamp)];
-      if (group.source_keys.empty() || group.source_keys.back() != source.id.key) {
-        group.source_keys.push_back(source.id.key);
-      }
-      group.rows.push_back(std::move(row));
-      ++rows_;
+      row_bytes += RowBytes(row);
+      by_hour[HourDirectory(raw_key->ns, paths_.parquet_prefix, row.timestamp)].push_back(
+          std::move(row));
+      ++rows_made;
     }
+    if (row_bytes > kSourceRowBytesMax) return TooLarge(source, "256 MiB of rows");
+    if (by_hour.size() > kSourceHoursMax) return TooLarge(source, "10,000 hours' files");
   }
+  for (auto& [directory, rows] : by_hour) {
+    Group& group = groups_[directory];
+    group.source_keys.push_back(source.id.key);
+    std::move(rows.begin(), rows.end(), std::back_inserter(group.rows));
+  }
+  rows_ += rows_made;
+  row_bytes_ += row_bytes;
   counts_.Add(counts);
   if (!bad.empty()) {
     quarantine_.push_back(MakeQuarantine(source, *raw_key, paths_.raw_prefix, std::move(bad)));

@@ -58,9 +58,11 @@ class RowGroups {
  public:
   explicit RowGroups(RawPaths paths) : paths_(std::move(paths)) {}
 
-  // All of the source's rows, or an Error and none. kInvalid: its header is bad, or it is empty.
+  // All of the source's rows, or an Error and none. kInvalid: its header is bad, it is empty, or
+  // it makes more rows or hours than one raw file may (RAW_FILE_TOO_LARGE).
   Status Add(const RawSource& source);
   uint64_t rows() const { return rows_; }
+  uint64_t row_bytes() const { return row_bytes_; }
   size_t files() const { return groups_.size(); }
 
   // Parquet, in the order of the directories; leaves this empty but for quarantine and counts.
@@ -76,6 +78,7 @@ class RowGroups {
   RawPaths paths_;
   std::map<std::string, Group> groups_;  // by directory
   uint64_t rows_ = 0;
+  uint64_t row_bytes_ = 0;
   std::vector<QuarantineFile> quarantine_;
   RowCounts counts_;
 };

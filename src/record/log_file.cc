@@ -39,6 +39,7 @@ class Column {
   virtual ~Column() = default;
   virtual pq::schema::NodePtr Node(std::string_view name) const = 0;
   virtual void Write(pq::ColumnWriter* writer, const LogRow* rows, size_t count) = 0;
+  virtual bool HasValue(const LogRow* rows, size_t count) const = 0;
 };
 
 template <typename T>
@@ -95,6 +96,11 @@ class MemberColumn : public Column {
     return pq::schema::PrimitiveNode::Make(std::string(name), repetition, type, Physical<T>::kType);
   }
 
+  bool HasValue(const LogRow* rows, size_t count) const override {
+    return std::any_of(rows, rows + count,
+                       [&](const LogRow& row) { return Present(row.*member_) != nullptr; });
+  }
+
   void Write(pq::ColumnWriter* writer, const LogRow* rows, size_t count) override {
     using Value = typename Physical<T>::Value;
     const auto values = std::make_unique<Value[]>(count);
@@ -145,7 +151,24 @@ std::vector<std::unique_ptr<Column>> LogColumns() {
   return columns;
 }
 
-std::shared_ptr<pq::WriterProperties> LogProperties(LogCodec codec) {
+using Columns = std::vector<std::unique_ptr<Column>>;
+
+// A row group without a value would get a dictionary page without a byte, whose LZ4 block hyparquet
+// cannot read: such a column goes without dictionary.
+void DisableEmptyDictionaries(const Columns& columns, const std::vector<LogRow>& rows,
+                              pq::WriterProperties::Builder* builder) {
+  for (size_t i = 0; i < columns.size(); ++i) {
+    for (size_t begin = 0; begin < rows.size(); begin += kRowGroupRows) {
+      const size_t count = std::min(kRowGroupRows, rows.size() - begin);
+      if (columns[i]->HasValue(rows.data() + begin, count)) continue;
+      builder->disable_dictionary(std::string(kLogColumnNames[i]));
+      break;
+    }
+  }
+}
+
+std::shared_ptr<pq::WriterProperties> LogProperties(LogCodec codec, const Columns& columns,
+                                                    const std::vector<LogRow>& rows) {
   pq::WriterProperties::Builder builder;
   builder.created_by("varve")
       ->compression(CodecOf(codec))
@@ -155,6 +178,7 @@ std::shared_ptr<pq::WriterProperties> LogProperties(LogCodec codec) {
       ->disable_dictionary("id")
       ->disable_dictionary("timestamp")
       ->set_sorting_columns({pq::SortingColumn{kTimestampColumn, false, false}});
+  DisableEmptyDictionaries(columns, rows, &builder);
   return builder.build();
 }
 
@@ -177,7 +201,7 @@ Result<std::string> WriteLogFile(std::vector<LogRow> rows, LogCodec codec) {
       bytes.append(part);
       return {};
     });
-    auto file = pq::ParquetFileWriter::Open(sink, schema, LogProperties(codec));
+    auto file = pq::ParquetFileWriter::Open(sink, schema, LogProperties(codec, columns, rows));
     for (size_t begin = 0; begin < rows.size(); begin += kRowGroupRows) {
       const size_t count = std::min(kRowGroupRows, rows.size() - begin);
       pq::RowGroupWriter* group = file->AppendRowGroup();

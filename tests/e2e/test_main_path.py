@@ -189,7 +189,7 @@ def test_query_builder_sql_runs_as_printed_in_plain_duckdb(varve):
     assert reply.status == 200, reply.body
     sql = reply.json()["sql"]
     assert "events/2026/02/02/*/" in sql
-    rows = duckdb.sql(sql).fetchall()
+    rows = duckdb.sql(f"SELECT type, payload FROM ({sql})").fetchall()
     expected = sum(1 for e in events if e["type"] == "rpc.call" and e["do"]["id"] == "d1")
     assert len(rows) == 2 * expected
 
