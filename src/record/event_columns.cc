@@ -4,8 +4,10 @@
 #include "record/event_columns.h"
 
 #include <cmath>
+#include <cstring>
 #include <deque>
 
+#include "record/json_quotes.h"
 #include "record/json_scan.h"
 
 namespace varve::record {
@@ -24,40 +26,46 @@ struct Target {
   uint8_t rank = 0;
 };
 
+// The sizes are the same: the compiler makes it a comparison of integers.
+template <size_t N>
+bool Same(std::string_view name, const char (&word)[N]) {
+  return std::memcmp(name.data(), word, N - 1) == 0;
+}
+
 Target TargetOf(std::string_view name) {
   switch (name.size()) {
     case 3:
-      if (name == "url") return {kUrl};
+      if (Same(name, "url")) return {kUrl};
       break;
     case 4:
-      if (name == "type") return {kType};
+      if (Same(name, "type")) return {kType};
       break;
     case 6:
-      if (name == "method") return {kMethod};
-      if (name == "source") return {kSource};
-      if (name == "status") return {kStatusCode, 2};
+      if (Same(name, "method")) return {kMethod};
+      if (Same(name, "source")) return {kSource};
+      if (Same(name, "status")) return {kStatusCode, 2};
       break;
     case 7:
-      if (name == "outcome") return {kOutcome};
+      if (Same(name, "outcome")) return {kOutcome};
       break;
     case 8:
-      if (name == "provider") return {kProvider};
-      if (name == "verified") return {kVerified};
-      if (name == "duration") return {kDurationMs, 2};
+      if (Same(name, "provider")) return {kProvider};
+      if (Same(name, "verified")) return {kVerified};
+      if (Same(name, "duration")) return {kDurationMs, 2};
       break;
     case 9:
-      if (name == "eventType") return {kEventType, 1};
+      if (Same(name, "eventType")) return {kEventType, 1};
       break;
     case 10:
-      if (name == "event_type") return {kEventType};
-      if (name == "scriptName") return {kScriptName, 1};
-      if (name == "statusCode") return {kStatusCode, 1};
-      if (name == "durationMs") return {kDurationMs, 1};
+      if (Same(name, "event_type")) return {kEventType};
+      if (Same(name, "scriptName")) return {kScriptName, 1};
+      if (Same(name, "statusCode")) return {kStatusCode, 1};
+      if (Same(name, "durationMs")) return {kDurationMs, 1};
       break;
     case 11:
-      if (name == "status_code") return {kStatusCode};
-      if (name == "script_name") return {kScriptName};
-      if (name == "duration_ms") return {kDurationMs};
+      if (Same(name, "status_code")) return {kStatusCode};
+      if (Same(name, "script_name")) return {kScriptName};
+      if (Same(name, "duration_ms")) return {kDurationMs};
       break;
     default:
       break;
@@ -76,10 +84,12 @@ struct EventDecoder::Impl {
   std::deque<std::string> arena;  // unescaped text; a deque keeps its strings where they are
   uint8_t rank[kEventColumnCount];
   uint8_t seen[kEventColumnCount];  // bit per rank: a member of that name has been
+  ColumnMask open = 0;              // columns that could still get a (better) value
+  bool escapes = true;              // there may be a backslash in what was passed so far
 
   std::string_view Text(const JsonValue& value) {
     const std::string_view raw = value.text.substr(1, value.text.size() - 2);
-    if (raw.find('\\') == std::string_view::npos) return raw;
+    if (!escapes || raw.find('\\') == std::string_view::npos) return raw;
     arena.push_back(UnescapeJson(raw));
     return arena.back();
   }
@@ -88,6 +98,7 @@ struct EventDecoder::Impl {
     return Text(value);
   }
   bool Store(EventColumn column, const JsonValue& value, EventRow* row);
+  bool Take(std::string_view name, std::string_view value, EventRow* row);
   Status Members(std::string_view event, ColumnMask wanted, EventRow* row);
   void Webhook(std::string_view event, EventRow* row);
 };
@@ -159,29 +170,64 @@ bool EventDecoder::Impl::Store(EventColumn column, const JsonValue& value, Event
   }
 }
 
+// Takes a member; false when all wanted columns have their value.
+bool EventDecoder::Impl::Take(std::string_view name, std::string_view value, EventRow* row) {
+  const Target target = escapes && name.find('\\') != std::string_view::npos
+                            ? TargetOf(UnescapeJson(name))
+                            : TargetOf(name);
+  if (target.column == kEventColumnCount) return true;
+  const ColumnMask bit = 1u << target.column;
+  if ((open & bit) == 0) return true;
+  const auto rank_bit = static_cast<uint8_t>(1u << target.rank);
+  if ((seen[target.column] & rank_bit) != 0) return true;
+  seen[target.column] |= rank_bit;
+  if (target.rank > rank[target.column]) return true;
+  if (!Store(static_cast<EventColumn>(target.column), JsonValue{value}, row)) return true;
+  rank[target.column] = target.rank;
+  if (target.rank == 0) open &= ~bit;
+  return open != 0;
+}
+
+// From quote to quote: a name's two, then, if the value is text, the value's two. What stands
+// between a colon and the next name's quote is otherwise a scalar, or an object or array, whose own
+// quotes are passed over.
 Status EventDecoder::Impl::Members(std::string_view event, ColumnMask wanted, EventRow* row) {
   for (uint32_t i = 0; i < kEventColumnCount; ++i) rank[i] = kRankNone, seen[i] = 0;
-  ColumnMask open = wanted & ~(Bit(kTs) | Bit(kPayload));
-  const bool object =
-      ForEachMember(event, [&](std::string_view name, bool escaped, const JsonValue& value) {
-        const Target target = escaped ? TargetOf(UnescapeJson(name)) : TargetOf(name);
-        if (target.column == kEventColumnCount) return true;
-        const ColumnMask bit = 1u << target.column;
-        if ((open & bit) == 0) return true;
-        const auto rank_bit = static_cast<uint8_t>(1u << target.rank);
-        if ((seen[target.column] & rank_bit) != 0) return true;
-        seen[target.column] |= rank_bit;
-        if (target.rank > rank[target.column]) return true;
-        if (!Store(static_cast<EventColumn>(target.column), value, row)) return true;
-        rank[target.column] = target.rank;
-        if (target.rank == 0) open &= ~bit;
-        return open != 0;
-      });
-  if (!object) return NotAnObject();
-  return {};
+  open = wanted & ~(Bit(kTs) | Bit(kPayload));
+  const char* const end = event.data() + event.size();
+  QuoteCursor quotes(event);
+  const char* p = SkipJsonSpace(event.data() + 1, end);
+  if (*p == '}') return p + 1 == end ? Status() : Status(NotAnObject());
+  while (true) {
+    const char* const name = quotes.Next();
+    const char* const name_end = quotes.Next();
+    if (name == nullptr || name != p || name_end == nullptr) return NotAnObject();
+    p = SkipJsonSpace(name_end + 1, end);
+    if (p == end || *p != ':') return NotAnObject();
+    p = SkipJsonSpace(p + 1, end);
+    const char* const value = p;
+    if (p < end && *p == '"') {
+      quotes.Next();
+      const char* const value_end = quotes.Next();
+      if (value_end == nullptr) return NotAnObject();
+      p = value_end + 1;
+    } else {
+      p = SkipJsonValue(p, end);
+      if (p == nullptr) return NotAnObject();
+      if (*value == '{' || *value == '[') quotes.SkipTo(p);
+    }
+    escapes = quotes.escapes();
+    const std::string_view text(value, static_cast<size_t>(p - value));
+    if (!Take({name + 1, static_cast<size_t>(name_end - name - 1)}, text, row)) return {};
+    p = SkipJsonSpace(p, end);
+    if (p < end && *p == '}') return {};
+    if (p >= end || *p != ',') return NotAnObject();
+    p = SkipJsonSpace(p + 1, end);
+  }
 }
 
 void EventDecoder::Impl::Webhook(std::string_view event, EventRow* row) {
+  escapes = true;
   const JsonValue webhook = FindMember(event, "webhook");
   if (webhook.is_object()) {
     row->provider = TextIf(FindMember(webhook.text, "provider"));

@@ -107,7 +107,7 @@ bool BatchParser::Impl::Member(JsonWalker& walker, std::string_view text, std::s
   } else if (name == "batchId" && body->batch_id_begin == UINT32_MAX) {
     body->batch_id_begin = walker.offset();
   } else {
-    body->event.See(name, walker.offset());
+    body->event.See(name, walker.has_escapes(), walker.offset());
   }
   return walker.Value(1);
 }

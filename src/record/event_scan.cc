@@ -12,6 +12,12 @@ namespace varve::record {
 
 namespace {
 
+// A comparison that the compiler turns into one of integers.
+template <size_t N>
+bool IsWord(std::string_view name, const char (&word)[N]) {
+  return name.size() == N - 1 && std::memcmp(name.data(), word, N - 1) == 0;
+}
+
 constexpr size_t kProblemsMax = 10;
 
 constexpr std::array<bool, 256> kTypeBytes = [] {
@@ -93,10 +99,10 @@ void EventScanResult::Add(EventProblem problem) {
 void EventMembers::SeeCandidate(std::string_view name, uint32_t value_begin) {
   std::string unescaped;
   if (name.find('\\') != std::string_view::npos) name = unescaped = UnescapeJson(name);
-  uint32_t* place = name == "type"        ? &type_
-                    : name == "ts"        ? &ts_
-                    : name == "timestamp" ? &timestamp_
-                                          : nullptr;
+  uint32_t* place = nullptr;
+  if (IsWord(name, "type")) place = &type_;
+  if (IsWord(name, "ts")) place = &ts_;
+  if (IsWord(name, "timestamp")) place = &timestamp_;
   if (place != nullptr && *place == kAbsent) *place = value_begin;
 }
 
@@ -155,7 +161,7 @@ bool EventScanner::ScanEvent(JsonWalker& walker, std::string_view text, uint32_t
   const uint32_t begin = walker.offset();
   EventMembers members;
   const bool good = walker.Members(depth, [&](std::string_view name) {
-    members.See(name, walker.offset());
+    members.See(name, walker.has_escapes(), walker.offset());
     return walker.Value(depth + 1);
   });
   if (!good) return false;

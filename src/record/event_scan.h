@@ -69,12 +69,9 @@ class EventScanner {
 // name counts.
 class EventMembers {
  public:
-  // name as written, value_begin the offset of its value.
-  void See(std::string_view name, uint32_t value_begin) {
-    if (name.empty() || (name[0] != 't' && name[0] != '\\')) {
-      if (name.find('\\') == std::string_view::npos) return;
-    }
-    SeeCandidate(name, value_begin);
+  // name as written, which may have escapes; value_begin is the offset of its value.
+  void See(std::string_view name, bool may_escape, uint32_t value_begin) {
+    if (may_escape || (!name.empty() && name[0] == 't')) SeeCandidate(name, value_begin);
   }
   bool has_type() const { return type_ != kAbsent; }
   // Adds the event in text[begin, end) or its problem to the result.

@@ -18,7 +18,8 @@ JsonWalker::JsonWalker(std::string_view text, const JsonIndex& index, uint32_t d
       end_(index.tokens() + index.count()),
       size_(static_cast<uint32_t>(text.size())),
       depth_max_(depth_max),
-      next_escape_(index.has_escapes() ? FindEscape(0) : UINT32_MAX) {}
+      has_escapes_(index.has_escapes()),
+      next_escape_(has_escapes_ ? FindEscape(0) : UINT32_MAX) {}
 
 uint32_t JsonWalker::FindEscape(uint32_t from) const {
   if (from >= size_) return UINT32_MAX;

@@ -20,6 +20,7 @@ class JsonWalker {
   // text and index outlive the walker.
   JsonWalker(std::string_view text, const JsonIndex& index, uint32_t depth_max);
 
+  bool has_escapes() const { return has_escapes_; }  // anywhere in the text
   bool at_end() const { return token_ == end_; }
   // The next token's first byte, 0 at the end of the text.
   char Peek() const { return token_ == end_ ? '\0' : text_[*token_]; }
@@ -62,6 +63,7 @@ class JsonWalker {
   const uint32_t* end_;
   uint32_t size_;
   uint32_t depth_max_;
+  bool has_escapes_;
   uint32_t next_escape_;
   const char* error_ = nullptr;
   uint32_t error_offset_ = 0;
