@@ -19,7 +19,7 @@ class WebhookVerifier;
 namespace query {
 class Engine;
 class SnapshotSource;
-}
+}  // namespace query
 namespace queue {
 class Queue;
 }
