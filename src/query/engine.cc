@@ -41,25 +41,31 @@ class DuckEngine : public Engine {
         source_(source),
         clock_(clock),
         checks_(options_.files_checked_max),
-        pool_(options_, options_.instances_ready),
+        pool_(options_, clock),
         admission_(clock, options_.queries_max, options_.queue_wait_ms),
         cursors_(options_, clock, random),
-        watchdog_(clock, [this] { cursors_.DropIdle(); }) {}
+        watchdog_(clock, [this] { DropIdle(); }) {}
 
   Result<QuerySummary> Run(const QueryRequest& request, const ByteSink& sink,
                            const std::atomic<bool>* cancelled) override {
     const int64_t start_ns = clock_.MonotonicNs();
     const auto ticket = TRY(admission_.Enter(cancelled));
-    auto instance = TRY(pool_.Take());
+    auto instance = TRY(pool_.Take(request.ns));
     const auto statement = Check(*instance, request.sql);
-    if (!statement.ok()) {
+    auto execution = std::make_unique<Execution>(options_, request.format);
+    Status planned = statement.ok() ? execution->Plan(*statement, request, *source_, checks_)
+                                    : Status(statement.error());
+    if (!planned.ok()) {
       pool_.GiveBack(std::move(instance));
-      return statement.error();
+      return std::move(planned).error();
     }
-    auto execution = std::make_unique<Execution>(options_, std::move(instance), request.format);
+    if (!instance->CanServe(request.ns, execution->paths())) {
+      instance = TRY(pool_.TakeUnused());
+    }
+    execution->Adopt(std::move(instance));
     auto summary = [&]() -> Result<QuerySummary> {
       const Watchdog::Watch watch(watchdog_, execution->connection(), Deadline(), cancelled);
-      Status started = execution->Start(*statement, request, *source_, checks_);
+      Status started = execution->Start(*statement, request.ns);
       if (!started.ok()) return Explained(std::move(started).error(), watch, *execution);
       return SendPage(*execution, request.ns, start_ns, sink, watch);
     }();
@@ -110,13 +116,21 @@ class DuckEngine : public Engine {
     return QuerySummary{page->rows, page->more ? id : std::string(), std::move(page->warnings)};
   }
 
-  // A result with rows left becomes a cursor, but only once nothing watches its connection.
+  // A result with rows left becomes a cursor; an instance that nothing went wrong in is used again.
+  // Neither while its connection is still watched.
   Result<QuerySummary> Keep(Result<QuerySummary> summary, const NamespaceId& ns,
                             std::unique_ptr<Execution> execution) {
     if (summary.ok() && !summary->next_cursor.empty()) {
       cursors_.Put(summary->next_cursor, ns, std::move(execution));
+    } else if (summary.ok() || summary.error().kind == ErrorKind::kInvalid) {
+      pool_.GiveBack(execution->Release());
     }
     return summary;
+  }
+
+  void DropIdle() {
+    cursors_.DropIdle();
+    pool_.DropIdle();
   }
 
   const EngineOptions options_;

@@ -13,8 +13,6 @@ namespace varve::query {
 
 namespace {
 
-constexpr const char* kEventRows = "varve_event_rows";
-constexpr const char* kLogRows = "varve_log_rows";
 constexpr size_t kMessageBytesMax = 2000;
 
 void ReplaceAll(std::string& text, const std::string& from, const std::string& to) {
@@ -26,47 +24,52 @@ void ReplaceAll(std::string& text, const std::string& from, const std::string& t
 
 }  // namespace
 
-Status Execution::Start(const Statement& statement, const QueryRequest& request,
-                        SnapshotSource& source, FileChecks& checks) {
+Status Execution::Plan(const Statement& statement, const QueryRequest& request,
+                       SnapshotSource& source, FileChecks& checks) {
   page_rows_ = request.rows_max;
-  if (statement.reads_events || statement.reads_logs) {
-    snapshot_ = TRY(source.Take(request.ns, request.range));
-    for (TableSnapshot* table : {&snapshot_.events, &snapshot_.logs}) {
-      table->parquet = PruneByPath(std::move(table->parquet), request.range);
-      table->ndjson = PruneByPath(std::move(table->ndjson), request.range);
-    }
+  if (!statement.reads_events && !statement.reads_logs) return {};
+  snapshot_ = TRY(source.Take(request.ns, request.range));
+  for (TableSnapshot* table : {&snapshot_.events, &snapshot_.logs}) {
+    table->parquet = PruneByPath(std::move(table->parquet), request.range);
+    table->ndjson = PruneByPath(std::move(table->ndjson), request.range);
   }
-  TRY(OpenTables(statement, checks));
+  if (statement.reads_events) {
+    PlanTable("events", "varve_event_rows", EventColumns(), snapshot_.events,
+              MakeEventRows(snapshot_.events, options_.threads, &scan_warnings_), checks);
+  }
+  if (statement.reads_logs) {
+    PlanTable("logs", "varve_log_rows", LogColumns(), snapshot_.logs,
+              MakeLogRows(snapshot_.logs, options_.threads, &scan_warnings_), checks);
+  }
+  return {};
+}
+
+void Execution::PlanTable(const char* name, const char* function,
+                          std::span<const TableColumn> columns, const TableSnapshot& table,
+                          std::unique_ptr<RowSource> rows, FileChecks& checks) {
+  const auto shapes = checks.Shapes(table.parquet, columns);
+  if (table.hot.empty() && table.ndjson.empty()) rows.reset();
+  TableView view = MakeTableView(columns, table.parquet, shapes, rows ? function : "");
+  std::ranges::move(view.paths, std::back_inserter(paths_));
+  std::ranges::move(view.warnings, std::back_inserter(warnings_));
+  tables_.push_back({name, function, std::move(view.select), std::move(rows)});
+}
+
+Status Execution::Start(const Statement& statement, const NamespaceId& ns) {
+  TRY(instance_->Close(ns, paths_));
+  for (const Table& table : tables_) {
+    if (table.rows) TRY(instance_->SetRows(table.function, table.rows.get()));
+    TRY(instance_->SetView(table.name, table.select));
+  }
   TRY(Prepare(statement));
   return Execute();
 }
 
-Status Execution::OpenTables(const Statement& statement, FileChecks& checks) {
-  std::vector<std::string> paths;
-  std::vector<std::string> views;
-  const auto add = [&](const char* name, std::span<const TableColumn> columns,
-                       const TableSnapshot& table, const char* function,
-                       std::unique_ptr<RowSource>& rows) -> Status {
-    const auto shapes = checks.Shapes(table.parquet, columns);
-    const bool has_rows = !table.hot.empty() || !table.ndjson.empty();
-    if (has_rows) TRY(RegisterRowSource(connection(), function, rows.get()));
-    TableView view = MakeTableView(name, columns, table.parquet, shapes, has_rows ? function : "");
-    std::ranges::move(view.paths, std::back_inserter(paths));
-    std::ranges::move(view.warnings, std::back_inserter(warnings_));
-    views.push_back(std::move(view.sql));
-    return {};
-  };
-  if (statement.reads_events) {
-    event_rows_ = MakeEventRows(snapshot_.events, options_.threads, &scan_warnings_);
-    TRY(add("events", EventColumns(), snapshot_.events, kEventRows, event_rows_));
-  }
-  if (statement.reads_logs) {
-    log_rows_ = MakeLogRows(snapshot_.logs, options_.threads, &scan_warnings_);
-    TRY(add("logs", LogColumns(), snapshot_.logs, kLogRows, log_rows_));
-  }
-  TRY(instance_->CloseFileSystem(paths));
-  for (const std::string& view : views) TRY(instance_->Execute(view));
-  return instance_->LockConfiguration();
+std::unique_ptr<Instance> Execution::Release() {
+  chunk_.Reset();
+  result_.Reset();
+  prepared_.Reset();
+  return std::move(instance_);
 }
 
 Result<Prepared> Execution::PrepareText(const std::string& sql) const {

@@ -17,13 +17,20 @@ namespace varve::query {
 
 class Execution {
  public:
-  Execution(const EngineOptions& options, std::unique_ptr<Instance> instance, ResultFormat format)
-      : options_(options), format_(format), instance_(std::move(instance)) {}
+  Execution(const EngineOptions& options, ResultFormat format)
+      : options_(options), format_(format) {}
 
-  // Takes the snapshot if the statement reads a table, closes the instance, starts. The statement
-  // was checked in this instance.
-  Status Start(const Statement& statement, const QueryRequest& request, SnapshotSource& source,
-               FileChecks& checks);
+  // Takes the snapshot if the statement reads a table; runs nothing.
+  Status Plan(const Statement& statement, const QueryRequest& request, SnapshotSource& source,
+              FileChecks& checks);
+  const std::vector<std::string>& paths() const {
+    return paths_;
+  }  // what Start must be able to open
+  // Before Start: where it runs.
+  void Adopt(std::unique_ptr<Instance> instance) { instance_ = std::move(instance); }
+  Status Start(const Statement& statement, const NamespaceId& ns);
+  // After the last row: the instance, to be used again.
+  std::unique_ptr<Instance> Release();
 
   struct Page {
     uint64_t rows = 0;
@@ -40,7 +47,14 @@ class Execution {
   Error Readable(Error error) const;
 
  private:
-  Status OpenTables(const Statement& statement, FileChecks& checks);
+  struct Table {
+    const char* name;
+    const char* function;
+    std::string select;
+    std::unique_ptr<RowSource> rows;  // null: all of its rows lie in Parquet files
+  };
+  void PlanTable(const char* name, const char* function, std::span<const TableColumn> columns,
+                 const TableSnapshot& table, std::unique_ptr<RowSource> rows, FileChecks& checks);
   Status Prepare(const Statement& statement);
   Result<Prepared> PrepareText(const std::string& sql) const;
   std::string WithCasts(const Prepared& prepared, const std::string& sql) const;
@@ -56,7 +70,8 @@ class Execution {
   Snapshot snapshot_;
   ScanWarnings scan_warnings_;
   std::vector<std::string> warnings_;
-  std::unique_ptr<RowSource> event_rows_, log_rows_;
+  std::vector<std::string> paths_;
+  std::vector<Table> tables_;
   std::unique_ptr<Instance> instance_;
   Prepared prepared_;
   ResultSet result_;

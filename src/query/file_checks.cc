@@ -71,6 +71,9 @@ FileShape ReadFileShape(const std::string& path, std::span<const TableColumn> ta
   FileShape shape;
   if (const auto check = record::CheckParquetFile(path); !check.ok()) {
     shape.problem = check.error().message;
+    // The key names the file where this is shown; the machine's path does not go out.
+    const size_t at = shape.problem.find(path + ": ");
+    if (at != std::string::npos) shape.problem.erase(at, path.size() + 2);
     return shape;
   }
   try {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
@@ -83,22 +84,63 @@ Instance::~Instance() {
   std::filesystem::remove_all(temp_directory_, ignored);
 }
 
-Status Instance::CloseFileSystem(std::span<const std::string> allowed_paths) {
-  TRY(Execute("SET allowed_paths = " + SqlStringList(allowed_paths)));
-  return Execute("SET enable_external_access = false");
+bool Instance::CanServe(const NamespaceId& ns, std::span<const std::string> paths) const {
+  if (!closed_) return true;
+  if (ns != ns_) return false;
+  return std::ranges::all_of(paths,
+                             [&](const std::string& path) { return allowed_.contains(path); });
 }
 
-Status Instance::LockConfiguration() {
-  TRY(Execute("SET lock_configuration = true"));
-  for (const Setting& setting : kSandbox) {
-    const std::string value =
-        TRY(AskText("SELECT CAST(current_setting($1) AS VARCHAR)", setting.name));
-    if (value != setting.value) {
-      return MakeError(ErrorKind::kInternal, fmt::format("DuckDB's {} is {}, not {}", setting.name,
-                                                         value, setting.value));
-    }
+Status Instance::Close(const NamespaceId& ns, std::span<const std::string> paths) {
+  if (closed_) {
+    CHECK(CanServe(ns, paths));
+    return {};
   }
+  TRY(Execute("SET allowed_paths = " + SqlStringList(paths)));
+  TRY(Execute("SET enable_external_access = false"));
+  TRY(Execute("SET lock_configuration = true"));
+  TRY(CheckSettings());
+  closed_ = true;
+  ns_ = ns;
+  allowed_.insert(paths.begin(), paths.end());
   return {};
+}
+
+Status Instance::CheckSettings() {
+  std::string wanted, found_sql;
+  for (const Setting& setting : kSandbox) {
+    wanted += fmt::format("{}={} ", setting.name, setting.value);
+    found_sql += fmt::format("{}'{}=' || current_setting('{}') || ' '",
+                             found_sql.empty() ? "" : " || ", setting.name, setting.name);
+  }
+  const std::string found = TRY(AskText(("SELECT " + found_sql).c_str(), {}));
+  if (found == wanted) return {};
+  return MakeError(ErrorKind::kInternal,
+                   fmt::format("DuckDB's settings are {}, not {}", found, wanted));
+}
+
+Status Instance::SetView(const std::string& name, const std::string& select) {
+  std::string& made = views_[name];
+  if (made == select) return {};
+  made.clear();
+  TRY(Execute(fmt::format("CREATE OR REPLACE VIEW {} AS {}", name, select)));
+  made = select;
+  return {};
+}
+
+Status Instance::SetRows(const std::string& function, const RowSource* source) {
+  auto& slot = rows_[function];
+  if (!slot) {
+    slot = std::make_unique<RowSlot>();
+    slot->columns = source->columns();
+    TRY(RegisterRowSlot(connection_.get(), function.c_str(), slot.get()));
+  }
+  slot->source = source;
+  return {};
+}
+
+void Instance::ClearRows() {
+  for (auto& [function, slot] : rows_) slot->source = nullptr;
 }
 
 Status Instance::Execute(const std::string& sql) {
@@ -114,7 +156,9 @@ Result<std::string> Instance::AskText(const char* sql, std::string_view argument
   if (duckdb_prepare(connection_.get(), sql, prepared.out()) != DuckDBSuccess) {
     return FromDuckError(duckdb_prepare_error(prepared.get()));
   }
-  duckdb_bind_varchar_length(prepared.get(), 1, argument.data(), argument.size());
+  if (duckdb_nparams(prepared.get()) > 0) {
+    duckdb_bind_varchar_length(prepared.get(), 1, argument.data(), argument.size());
+  }
   ResultSet result;
   if (duckdb_execute_prepared(prepared.get(), result.out()) != DuckDBSuccess) {
     return FromDuckError(duckdb_result_error(result.get()));
@@ -128,8 +172,8 @@ Result<std::string> Instance::AskText(const char* sql, std::string_view argument
   return std::string(TextOf(*static_cast<duckdb_string_t*>(duckdb_vector_get_data(column))));
 }
 
-InstancePool::InstancePool(const EngineOptions& options, uint32_t kept)
-    : options_(options), kept_(kept), refill_([this] { Refill(); }) {}
+InstancePool::InstancePool(const EngineOptions& options, const Clock& clock)
+    : options_(options), clock_(clock), refill_([this] { Refill(); }) {}
 
 InstancePool::~InstancePool() {
   {
@@ -153,13 +197,26 @@ Result<std::unique_ptr<Instance>> InstancePool::OpenOne() {
   return Instance::Open(options_, std::move(temp));
 }
 
-Result<std::unique_ptr<Instance>> InstancePool::Take() {
+Result<std::unique_ptr<Instance>> InstancePool::Take(const NamespaceId& ns) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = served_.begin(); it != served_.end(); ++it) {
+      if (it->instance->ns() != ns) continue;
+      auto instance = std::move(it->instance);
+      served_.erase(it);
+      return instance;
+    }
+  }
+  return TakeUnused();
+}
+
+Result<std::unique_ptr<Instance>> InstancePool::TakeUnused() {
   std::unique_ptr<Instance> instance;
   {
     const std::lock_guard lock(mutex_);
-    if (!ready_.empty()) {
-      instance = std::move(ready_.front());
-      ready_.pop_front();
+    if (!unused_.empty()) {
+      instance = std::move(unused_.front());
+      unused_.pop_front();
     }
     failing_ = false;
   }
@@ -171,23 +228,40 @@ Result<std::unique_ptr<Instance>> InstancePool::Take() {
 void InstancePool::GiveBack(std::unique_ptr<Instance> instance) {
   std::unique_ptr<Instance> spare;  // closed after the lock is given up
   const std::lock_guard lock(mutex_);
-  ready_.push_front(std::move(instance));
-  if (ready_.size() > kept_) {
-    spare = std::move(ready_.back());
-    ready_.pop_back();
+  if (!instance->closed()) {
+    unused_.push_front(std::move(instance));
+    return;
+  }
+  instance->ClearRows();
+  served_.push_front({std::move(instance), clock_.MonotonicNs()});
+  if (served_.size() > options_.queries_max) {
+    spare = std::move(served_.back().instance);
+    served_.pop_back();
+  }
+}
+
+void InstancePool::DropIdle() {
+  std::vector<std::unique_ptr<Instance>> dropped;  // closed after the lock is given up
+  const std::lock_guard lock(mutex_);
+  const int64_t idle_ns = static_cast<int64_t>(options_.cursor_idle_ms) * 1'000'000;
+  while (!served_.empty() && clock_.MonotonicNs() - served_.back().used_ns >= idle_ns) {
+    dropped.push_back(std::move(served_.back().instance));
+    served_.pop_back();
   }
 }
 
 void InstancePool::Refill() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [&] { return stopping_ || (!failing_ && ready_.size() < kept_); });
+    wake_.wait(lock, [&] {
+      return stopping_ || (!failing_ && unused_.size() < options_.instances_ready);
+    });
     if (stopping_) return;
     lock.unlock();
     auto opened = OpenOne();
     lock.lock();
     if (opened.ok()) {
-      ready_.push_back(std::move(opened).value());
+      unused_.push_back(std::move(opened).value());
     } else {
       failing_ = true;
       LogWarn("query.instance_not_opened", {{"error", opened.error().message}});

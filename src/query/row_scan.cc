@@ -30,16 +30,20 @@ void Delete(void* object) {
 }
 
 void OnBind(duckdb_bind_info info) {
-  const auto* source = static_cast<const RowSource*>(duckdb_bind_get_extra_info(info));
-  for (const TableColumn& column : source->columns()) {
+  const auto* slot = static_cast<const RowSlot*>(duckdb_bind_get_extra_info(info));
+  for (const TableColumn& column : slot->columns) {
     const LogicalType type(duckdb_create_logical_type(column.type));
     duckdb_bind_add_result_column(info, std::string(column.name).c_str(), type.get());
   }
-  duckdb_bind_set_cardinality(info, source->rows_estimated(), false);
+  if (slot->source != nullptr) {
+    duckdb_bind_set_cardinality(info, slot->source->rows_estimated(), false);
+  }
 }
 
 void OnInit(duckdb_init_info info) {
-  const auto* source = static_cast<const RowSource*>(duckdb_init_get_extra_info(info));
+  const auto* slot = static_cast<const RowSlot*>(duckdb_init_get_extra_info(info));
+  const RowSource* source = slot->source;
+  if (source == nullptr) return duckdb_init_set_error(info, "no rows are bound to this statement");
   const idx_t count = duckdb_init_get_column_count(info);
   Projection projection(count, -1);
   for (idx_t i = 0; i < count; ++i) {
@@ -75,11 +79,11 @@ void OnFill(duckdb_function_info info, duckdb_data_chunk out) {
 
 }  // namespace
 
-Status RegisterRowSource(duckdb_connection connection, const char* name, const RowSource* source) {
+Status RegisterRowSlot(duckdb_connection connection, const char* name, RowSlot* slot) {
   using Function = Handle<duckdb_table_function, duckdb_destroy_table_function>;
   const Function function(duckdb_create_table_function());
   duckdb_table_function_set_name(function.get(), name);
-  duckdb_table_function_set_extra_info(function.get(), const_cast<RowSource*>(source), nullptr);
+  duckdb_table_function_set_extra_info(function.get(), slot, nullptr);
   duckdb_table_function_set_bind(function.get(), OnBind);
   duckdb_table_function_set_init(function.get(), OnInit);
   duckdb_table_function_set_local_init(function.get(), OnLocalInit);

@@ -48,7 +48,7 @@ class Scan {  // one pass over the rows, shared by its threads
   virtual std::unique_ptr<ScanThread> NewThread() = 0;
 };
 
-class RowSource {  // lives longer than the connection that it is registered with
+class RowSource {
  public:
   virtual ~RowSource() = default;
   virtual std::span<const TableColumn> columns() const = 0;
@@ -57,6 +57,13 @@ class RowSource {  // lives longer than the connection that it is registered wit
   virtual std::unique_ptr<Scan> Begin(Projection projection) const = 0;
 };
 
-Status RegisterRowSource(duckdb_connection connection, const char* name, const RowSource* source);
+// What a table function reads from; a statement's source takes the place of the last one's.
+struct RowSlot {
+  std::span<const TableColumn> columns;
+  const RowSource* source = nullptr;
+};
+
+// The slot outlives the connection.
+Status RegisterRowSlot(duckdb_connection connection, const char* name, RowSlot* slot);
 
 }  // namespace varve::query

@@ -110,9 +110,8 @@ std::optional<Span> SpanOf(std::string_view key) {
 
 }  // namespace
 
-TableView MakeTableView(std::string_view name, std::span<const TableColumn> columns,
-                        std::span<const FileRef> files, std::span<const FileShape> shapes,
-                        std::string_view row_function) {
+TableView MakeTableView(std::span<const TableColumn> columns, std::span<const FileRef> files,
+                        std::span<const FileShape> shapes, std::string_view row_function) {
   TableView view;
   std::vector<std::string> exact;
   std::map<std::string, std::pair<const FileShape*, std::vector<std::string>>> odd;
@@ -140,7 +139,7 @@ TableView MakeTableView(std::string_view name, std::span<const TableColumn> colu
     parts.push_back(fmt::format("SELECT {} FROM {}()", list, row_function));
   }
   if (parts.empty()) parts.push_back(EmptyRelation(columns));
-  view.sql = fmt::format("CREATE VIEW {} AS {}", name, fmt::join(parts, " UNION ALL "));
+  view.select = fmt::format("{}", fmt::join(parts, " UNION ALL "));
   return view;
 }
 

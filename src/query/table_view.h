@@ -9,16 +9,15 @@
 namespace varve::query {
 
 struct TableView {
-  std::string sql;                    // CREATE VIEW …
+  std::string select;                 // the view's own text
   std::vector<std::string> paths;     // what it reads
   std::vector<std::string> warnings;  // files left out, by key
 };
 
 // row_function: the table function that gives the other rows, or empty when there are none.
 // With neither odd files nor other rows the view is read_parquet and nothing else.
-TableView MakeTableView(std::string_view name, std::span<const TableColumn> columns,
-                        std::span<const FileRef> files, std::span<const FileShape> shapes,
-                        std::string_view row_function);
+TableView MakeTableView(std::span<const TableColumn> columns, std::span<const FileRef> files,
+                        std::span<const FileShape> shapes, std::string_view row_function);
 
 // Leaves out files whose path …/Y/M/D/H/… or …/year=Y/month=M/… says that they lie outside.
 std::vector<FileRef> PruneByPath(std::vector<FileRef> files, const TimeRange& range);
