@@ -127,7 +127,7 @@ std::optional<Response> Connection::AdmitRate(Exchange& exchange) {
   if (route_->access == Access::kSigned) {
     constexpr uint32_t kNoEventLimit = UINT32_MAX;
     rate = state_.webhook_limiter.Admit(exchange.peer, limits.webhooks_per_minute, kNoEventLimit);
-  } else if (exchange.principal.keyed) {
+  } else if (exchange.principal.keyed && route_->access != Access::kPublic) {
     exchange.rate_sender = exchange.principal.name + '\n' + exchange.principal.ns.name();
     rate = state_.limiter.Admit(exchange.rate_sender, limits.requests_per_minute,
                                 limits.events_per_minute);

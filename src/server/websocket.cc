@@ -26,6 +26,9 @@ namespace beast = boost::beast;
 namespace websocket = beast::websocket;
 using Stream = websocket::stream<Socket>;
 
+// For the peer to take the answer to its handshake, and at the end to close its side.
+constexpr std::chrono::milliseconds kHandshakeMs{2'000};
+
 // What all sockets share: the stream, its options, its end.
 class SocketSession : public Session {
  public:
@@ -33,7 +36,7 @@ class SocketSession : public Session {
       : state_(state), io_(io), stream_(std::move(socket)), changed_(io.executor()) {
     const Limits& limits = state.options.limits;
     websocket::stream_base::timeout timeouts;
-    timeouts.handshake_timeout = std::chrono::milliseconds(limits.head_ms_max);
+    timeouts.handshake_timeout = kHandshakeMs;
     timeouts.idle_timeout = std::chrono::milliseconds(limits.websocket_idle_ms);
     timeouts.keep_alive_pings = true;
     stream_.set_option(timeouts);
@@ -85,16 +88,34 @@ class SocketSession : public Session {
   bool closed_ = false;  // the reader has ended
 };
 
+// The way back from the committer's thread. It outlives the session, which is only ever touched,
+// and ended, on its own I/O thread.
+class Mailbox {
+ public:
+  explicit Mailbox(Executor executor) : executor_(executor) {}
+  void Post(std::function<void()> call) {
+    std::lock_guard lock(mutex_);
+    if (open_) asio::post(executor_, std::move(call));
+  }
+  void Close() {  // the I/O thread may be gone after this
+    std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  bool open_ = true;
+  Executor executor_;
+};
+
 class TailSession final : public SocketSession, public std::enable_shared_from_this<TailSession> {
  public:
   TailSession(ServerState& state, IoThread& io, Socket socket, const Exchange& exchange)
       : SocketSession(state, io, std::move(socket)),
         ns_(exchange.ns),
         rate_sender_(exchange.rate_sender),
-        room_(io.executor()) {
-    post_ = [executor = io.executor()](std::function<void()> call) {
-      asio::post(executor, std::move(call));
-    };
+        room_(io.executor()),
+        mailbox_(std::make_shared<Mailbox>(io.executor())) {
     state_.tail_sockets.Opened(ns_);
   }
   ~TailSession() override { state_.tail_sockets.Closed(ns_); }
@@ -104,8 +125,7 @@ class TailSession final : public SocketSession, public std::enable_shared_from_t
     asio::co_spawn(
         io_.executor(), [self]() -> Task<void> { return self->Read(); }, asio::detached);
     co_await Write();
-    std::lock_guard lock(post_mutex_);
-    post_ = nullptr;
+    mailbox_->Close();
   }
 
  private:
@@ -141,12 +161,12 @@ class TailSession final : public SocketSession, public std::enable_shared_from_t
     if (!message.ok()) return Give(*answer, TailErrorJson(message.error(), now_ms));
     if (const auto refusal = Refusal()) return Give(*answer, TailErrorJson(*refusal, now_ms));
     const int64_t from_ns = io_.NowNs();
-    auto self = shared_from_this();
     state_.services.ingest->SubmitTail(
         ns_, std::move(message->events_json),
-        [self, answer, from_ns](Result<ingest::TailReply> reply) {
-          self->Post([self, answer, from_ns, reply = std::move(reply)] {
-            self->Answered(*answer, reply, from_ns);
+        [mailbox = mailbox_, session = weak_from_this(), answer,
+         from_ns](Result<ingest::TailReply> reply) {
+          mailbox->Post([session, answer, from_ns, reply = std::move(reply)] {
+            if (auto self = session.lock()) self->Answered(*answer, reply, from_ns);
           });
         });
   }
@@ -161,12 +181,6 @@ class TailSession final : public SocketSession, public std::enable_shared_from_t
         state_.limiter.Admit(rate_sender_, limits.requests_per_minute, limits.events_per_minute);
     if (rate.allowed) return std::nullopt;
     return MakeError(ErrorKind::kExhausted, "RATE_LIMITED", "Too Many Requests");
-  }
-
-  // From any thread; dropped once the session has ended, when its I/O thread may be gone too.
-  void Post(std::function<void()> call) {
-    std::lock_guard lock(post_mutex_);
-    if (post_) post_(std::move(call));
   }
 
   void Answered(Answer& answer, const Result<ingest::TailReply>& reply, int64_t from_ns) {
@@ -213,8 +227,7 @@ class TailSession final : public SocketSession, public std::enable_shared_from_t
   LocalEvent room_;
   std::deque<std::shared_ptr<Answer>> answers_;  // in the order of their messages
   bool closing_ = false;
-  std::mutex post_mutex_;
-  std::function<void(std::function<void()>)> post_;  // null after the end
+  const std::shared_ptr<Mailbox> mailbox_;
 };
 
 class LiveSession final : public SocketSession, public std::enable_shared_from_this<LiveSession> {

@@ -84,6 +84,8 @@ std::set<std::string> ServedRoutes(RunningServer& server) {
 
 std::string PathOf(std::string pattern) {
   pattern = pattern.substr(pattern.find('/'));
+  if (pattern == "/store") return "/store?prefix=events/";
+  if (pattern == "/store/{key+}") return "/store/events/a.parquet";
   for (size_t open; (open = pattern.find('{')) != std::string::npos;) {
     pattern.replace(open, pattern.find('}') - open + 1, "jobs");
   }

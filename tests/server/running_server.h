@@ -37,6 +37,7 @@ struct RunningServer {
     services.ingest = &ingest;
     services.webhooks = &webhooks;
     services.engine = &engine;
+    services.snapshots = &lake;
     services.queue = queue.get();
     services.store = &store;
     services.live_feed = &live;
@@ -64,6 +65,7 @@ struct RunningServer {
   std::unique_ptr<queue::SqliteQueue> queue;
   SteeredIngest ingest;
   SteeredEngine engine;
+  EmptyLake lake;
   LiveFeed live;
   std::atomic<bool> ready{true};
   std::unique_ptr<HttpServer> server;  // last: ends first

@@ -166,7 +166,9 @@ Result<query::QuerySummary> SteeredEngine::Run(const query::QueryRequest& reques
     return Cancelled();
   }
   if (sql == "break") {
-    if (!sink(std::string(1 << 20, 'b'))) return Cancelled();
+    for (int i = 0; i < 8; ++i) {  // more than is held back before it is sent
+      if (!sink(std::string(1 << 20, 'b'))) return Cancelled();
+    }
     return MakeError(ErrorKind::kCorrupt, "CORRUPT_OBJECT", "a page is damaged");
   }
   if (sql.starts_with("fail ")) {

@@ -63,8 +63,8 @@ class SteeredIngest final : public ingest::Ingest {
 };
 
 // Its SQL is a few words: "rows N" gives N numbered lines, "wait" gives nothing until it is
-// cancelled, "flood" writes until the sink refuses, "fail CODE" fails at once, "break" after a
-// megabyte; anything else answers {"data":[]}.
+// cancelled, "flood" writes until the sink refuses, "fail CODE" fails at once, "break" after eight
+// megabytes; anything else answers {"data":[]}.
 class SteeredEngine final : public query::Engine {
  public:
   Result<query::QuerySummary> Run(const query::QueryRequest& request, const query::ByteSink& sink,
@@ -83,6 +83,14 @@ class SteeredEngine final : public query::Engine {
   std::condition_variable changed_;
   uint32_t cancelled_ = 0;
   query::QueryRequest last_;
+};
+
+// A lake without files or hot rows.
+class EmptyLake final : public query::SnapshotSource {
+ public:
+  Result<query::Snapshot> Take(const NamespaceId&, const query::TimeRange&) override {
+    return query::Snapshot{};
+  }
 };
 
 }  // namespace varve::server

@@ -212,6 +212,7 @@ TEST(Stop, AnswersWhatIsInFlightAndClosesTheRest) {
   EXPECT_NE(socket.ReceiveText().find("\"count\":2"), std::string::npos);
   EXPECT_EQ(socket.ReceiveText(), "");
   EXPECT_EQ(socket.close_code, 1001);
+  socket.Close();
   stop.join();
   EXPECT_EQ(server.live.subscribers(), 0u);
 }
