@@ -45,7 +45,10 @@ std::string WhyRefused(record::BatchParser& parser, std::string_view event) {
   record::EventBatch parsed;
   Status ok = parser.Parse(std::string_view(padded).substr(0, size), record::BodyFormat::kNdjson,
                            SystemClock().NowMs(), record::EventLimits(), &parsed);
-  return ok.ok() ? std::string() : ok.error().message;
+  if (ok.ok()) return {};
+  constexpr std::string_view kPlace = "line 1: ";  // the caller knows the line in the input
+  const std::string& message = ok.error().message;
+  return message.starts_with(kPlace) ? message.substr(kPlace.size()) : message;
 }
 
 // The refused events: those whose indices the answer names, and those that are wrong by themselves.

@@ -135,7 +135,13 @@ int Run(const Options& options) {
   if (!out.ok()) return Fail(out.error());
   Status done = target->url.empty() ? RunEmbedded(*target, options, *sql, *format, **out)
                                     : RunOverHttp(*target, options, *sql, *format, **out);
-  if (!done.ok()) return Fail(done.error());
+  if (!done.ok()) {
+    Fail(done.error());
+    if (done.error().code == "UNREACHABLE") {
+      fmt::print(stderr, "varve: is the server running? give its --url, or --data DIR\n");
+    }
+    return kExitFailure;
+  }
   done = (*out)->Finish();
   return done.ok() ? kExitOk : Fail(done.error());
 }

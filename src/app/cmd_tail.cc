@@ -33,7 +33,7 @@ std::string Field(const nlohmann::json& event, const char* name) {
 
 std::string TimeOf(const nlohmann::json& event) {
   auto found = event.find("ts");
-  if (found == event.end()) return std::string(24, ' ');
+  if (found == event.end()) return FormatIso(SystemClock().NowMs());  // it has just come in
   if (found->is_number()) return FormatIso(EpochToMs(found->get<double>()));
   return found->is_string() ? found->get<std::string>() : std::string(24, ' ');
 }
@@ -71,7 +71,8 @@ class Follower {
     }
     buffer_.erase(0, start);
     if (buffer_.size() > kLineBytesMax) buffer_.clear();
-    return more && out_.Finish().ok() && !out_.reader_gone();
+    bool written = out_.Finish().ok();  // a line is shown as soon as it is here
+    return more && written && !out_.reader_gone();
   }
   void Reconnected() { buffer_.clear(); }
   bool done() const {

@@ -54,6 +54,7 @@ int RunCommandLine(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return root.exit(error) == 0 ? kExitOk : kExitUsage;
   }
+  SetLogLevel(LogLevel::kWarn);  // of the parts that a command uses; serve has its own
   try {
     return chosen.run ? chosen.run() : kExitUsage;
   } catch (const std::bad_alloc&) {

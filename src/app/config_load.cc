@@ -138,7 +138,7 @@ class Loader {
 
   void ReadFile() {
     Result<std::string> text = ReadSmallFile(inputs_.file);
-    if (!text.ok()) return Problem("--config", text.error().message);
+    if (!text.ok()) return Problem(inputs_.file, text.error().message);
     toml::parse_result parsed = toml::parse(*text, inputs_.file);
     if (!parsed) {
       const toml::parse_error& error = parsed.error();

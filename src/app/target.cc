@@ -53,6 +53,10 @@ Result<Target> ResolveTarget(const TargetOptions& options) {
   DataDirPaths paths(target.config.data_dir);
   std::error_code failed;
   if (!std::filesystem::is_directory(paths.own, failed)) {
+    if (options.data.empty() && options.config.empty()) {
+      target.url = kDefaultUrl;
+      return target;
+    }
     return MakeError(ErrorKind::kNotFound, "NO_DATA_DIR",
                      fmt::format("{} is not a varve data directory; give --data DIR, or --url of a "
                                  "server",

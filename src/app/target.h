@@ -30,7 +30,7 @@ struct Target {
 };
 
 // --url or VARVE_URL; else the server that has the data directory (--data, the configuration's);
-// else that directory itself. kNotFound: neither is there.
+// else that directory itself; else the default URL. kNotFound: the directory named is none.
 Result<Target> ResolveTarget(const TargetOptions& options);
 
 // The URL of a command that needs a server: --url, VARVE_URL, or the default one; no '/' behind.
