@@ -9,15 +9,15 @@ namespace {
 // Keeps segments mapped and from being reused; gives resident pages back at the end.
 class Pins {
  public:
-  explicit Pins(std::vector<std::shared_ptr<Segment>> segments) : segments_(std::move(segments)) {}
+  explicit Pins(std::vector<SegmentPin> segments) : segments_(std::move(segments)) {}
   Pins(const Pins&) = delete;
   Pins& operator=(const Pins&) = delete;
   ~Pins() {
-    for (const auto& segment : segments_) segment->file().DropPages();
+    for (const SegmentPin& segment : segments_) segment->file().DropPages();
   }
 
  private:
-  std::vector<std::shared_ptr<Segment>> segments_;
+  std::vector<SegmentPin> segments_;
 };
 
 bool Wanted(const IndexEntry& entry, uint32_t kinds) {
@@ -59,16 +59,17 @@ void LiveSegments::Publish(Segment& segment, Lsn first_lsn,
 
 HotRecords LiveSegments::Read(Lsn after, Lsn upto, uint32_t kinds) const {
   upto = std::min(upto, last_lsn());
-  std::vector<std::shared_ptr<Segment>> pinned;
+  std::vector<SegmentPin> pinned;
   {
     std::lock_guard lock(mutex_);
     for (const auto& segment : segments_) {
-      if (segment->end_lsn() > after + 1 && segment->first_lsn() <= upto) pinned.push_back(segment);
+      bool wanted = segment->end_lsn() > after + 1 && segment->first_lsn() <= upto;
+      if (wanted) pinned.emplace_back(segment);
     }
   }
   HotRecords out;
-  std::vector<std::shared_ptr<Segment>> used;
-  for (std::shared_ptr<Segment>& segment : pinned) {
+  std::vector<SegmentPin> used;
+  for (SegmentPin& segment : pinned) {
     Lsn first = segment->first_lsn();
     auto from = static_cast<uint32_t>(after >= first ? after + 1 - first : 0);
     auto end = static_cast<uint32_t>(std::min(segment->end_lsn(), upto + 1) - first);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -79,7 +80,12 @@ class Segment {
   }
   Record View(uint32_t i) const;
 
+  // Whether no reader looks at it, nor will: once the journal has given it up, no pin is added. All
+  // that readers did with it has then happened before.
+  bool IsUnpinned() const { return pins_.load(std::memory_order_acquire) == 0; }
+
  private:
+  friend class SegmentPin;
   static constexpr uint32_t kChunkEntries = 1024;
   using Chunk = std::array<IndexEntry, kChunkEntries>;
 
@@ -88,7 +94,26 @@ class Segment {
   SegmentIdentity identity_;
   std::atomic<Lsn> first_lsn_{0};
   std::atomic<uint32_t> published_{0};
+  std::atomic<uint32_t> pins_{0};  // a count of our own: shared_ptr's does not order accesses
   std::vector<std::unique_ptr<Chunk>> chunks_;  // sized once, so that readers need no lock
+};
+
+// A reader's hold on a segment. Taken while the journal still has the segment.
+class SegmentPin {
+ public:
+  explicit SegmentPin(std::shared_ptr<Segment> segment) : segment_(std::move(segment)) {
+    segment_->pins_.fetch_add(1, std::memory_order_relaxed);
+  }
+  SegmentPin(SegmentPin&&) noexcept = default;
+  SegmentPin& operator=(SegmentPin&&) = delete;
+  ~SegmentPin() {
+    if (segment_ != nullptr) segment_->pins_.fetch_sub(1, std::memory_order_release);
+  }
+  const Segment& operator*() const { return *segment_; }
+  const Segment* operator->() const { return segment_.get(); }
+
+ private:
+  std::shared_ptr<Segment> segment_;
 };
 
 std::string SegmentPath(const std::string& directory, uint64_t epoch);

@@ -111,7 +111,7 @@ Status SegmentPool::Step(std::unique_lock<std::mutex>& lock) {
     released_.pop_front();
   }
   bool reuse = old != nullptr && ready_.size() < options_.spare_segments &&
-               old->identity().bytes == options_.segment_bytes && old.use_count() == 1;
+               old->identity().bytes == options_.segment_bytes && old->IsUnpinned();
   lock.unlock();
   Result<std::shared_ptr<Segment>> made = std::shared_ptr<Segment>();
   if (reuse) {

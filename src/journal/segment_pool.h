@@ -35,7 +35,7 @@ class SegmentPool {
 
   // Waits for one; nullptr once stopped, or draining while none can be made.
   std::shared_ptr<Segment> Take();
-  // The caller has given up every reference of its own but these.
+  // The journal has given them up: no reader can pin them any more.
   void Recycle(std::vector<std::shared_ptr<Segment>> released);
   void Drain();  // from here on Take does not wait for space
   void Stop();   // joins the thread
