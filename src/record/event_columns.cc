@@ -99,7 +99,8 @@ struct EventDecoder::Impl {
   }
   bool Store(EventColumn column, const JsonValue& value, EventRow* row);
   bool Take(std::string_view name, std::string_view value, EventRow* row);
-  Status Members(std::string_view event, ColumnMask wanted, EventRow* row);
+  // False: the event is not an object.
+  bool Members(std::string_view event, ColumnMask wanted, EventRow* row);
   void Webhook(std::string_view event, EventRow* row);
 };
 
@@ -140,6 +141,17 @@ bool StoreDuration(const JsonValue& value, EventRow* row) {
   if (!std::isfinite(number)) return false;
   row->duration_ms = number;
   return true;
+}
+
+void Clear(EventRow* row) {
+  for (auto* text : {&row->source, &row->provider, &row->event_type, &row->script_name,
+                     &row->outcome, &row->method, &row->url}) {
+    text->reset();
+  }
+  row->verified.reset();
+  row->status_code.reset();
+  row->duration_ms.reset();
+  row->type = row->payload = {};
 }
 
 Error NotAnObject() {
@@ -191,37 +203,37 @@ bool EventDecoder::Impl::Take(std::string_view name, std::string_view value, Eve
 // From quote to quote: a name's two, then, if the value is text, the value's two. What stands
 // between a colon and the next name's quote is otherwise a scalar, or an object or array, whose own
 // quotes are passed over.
-Status EventDecoder::Impl::Members(std::string_view event, ColumnMask wanted, EventRow* row) {
+bool EventDecoder::Impl::Members(std::string_view event, ColumnMask wanted, EventRow* row) {
   for (uint32_t i = 0; i < kEventColumnCount; ++i) rank[i] = kRankNone, seen[i] = 0;
   open = wanted & ~(Bit(kTs) | Bit(kPayload));
   const char* const end = event.data() + event.size();
   QuoteCursor quotes(event);
   const char* p = SkipJsonSpace(event.data() + 1, end);
-  if (*p == '}') return p + 1 == end ? Status() : Status(NotAnObject());
+  if (*p == '}') return p + 1 == end;
   while (true) {
     const char* const name = quotes.Next();
     const char* const name_end = quotes.Next();
-    if (name == nullptr || name != p || name_end == nullptr) return NotAnObject();
+    if (name == nullptr || name != p || name_end == nullptr) return false;
     p = SkipJsonSpace(name_end + 1, end);
-    if (p == end || *p != ':') return NotAnObject();
+    if (p == end || *p != ':') return false;
     p = SkipJsonSpace(p + 1, end);
     const char* const value = p;
     if (p < end && *p == '"') {
       quotes.Next();
       const char* const value_end = quotes.Next();
-      if (value_end == nullptr) return NotAnObject();
+      if (value_end == nullptr) return false;
       p = value_end + 1;
     } else {
       p = SkipJsonValue(p, end);
-      if (p == nullptr) return NotAnObject();
+      if (p == nullptr) return false;
       if (*value == '{' || *value == '[') quotes.SkipTo(p);
     }
     escapes = quotes.escapes();
     const std::string_view text(value, static_cast<size_t>(p - value));
-    if (!Take({name + 1, static_cast<size_t>(name_end - name - 1)}, text, row)) return {};
+    if (!Take({name + 1, static_cast<size_t>(name_end - name - 1)}, text, row)) return true;
     p = SkipJsonSpace(p, end);
-    if (p < end && *p == '}') return {};
-    if (p >= end || *p != ',') return NotAnObject();
+    if (p < end && *p == '}') return true;
+    if (p >= end || *p != ',') return false;
     p = SkipJsonSpace(p + 1, end);
   }
 }
@@ -247,9 +259,15 @@ void EventDecoder::ResetArena() { impl_->arena.clear(); }
 
 Status EventDecoder::Decode(std::string_view event, RecordKind kind, int64_t ts_ms, ColumnMask mask,
                             EventRow* row) {
-  *row = EventRow();
+  // Default-initialised and returned by its name: `return {}` would clear all of an Error's bytes,
+  // for each event.
+  Status status;
+  Clear(row);
   row->ts_ms = ts_ms;
-  if (event.size() < 2 || event.front() != '{' || event.back() != '}') return NotAnObject();
+  if (event.size() < 2 || event.front() != '{' || event.back() != '}') {
+    status = NotAnObject();
+    return status;
+  }
   ColumnMask wanted = mask & ~(Bit(kTs) | Bit(kPayload));
   if (kind == RecordKind::kWebhook) {
     if ((mask & kWebhookColumns) != 0) impl_->Webhook(event, row);
@@ -257,11 +275,12 @@ Status EventDecoder::Decode(std::string_view event, RecordKind kind, int64_t ts_
   } else if ((mask & Bit(kPayload)) != 0) {
     row->payload = event;
   }
-  if (wanted == 0) return {};
-  auto decoded = impl_->Members(event, wanted, row);
-  if (!decoded.ok()) return decoded;
-  if ((wanted & Bit(kSource)) != 0 && !row->source) row->source = "ingest";
-  return {};
+  if (wanted != 0 && !impl_->Members(event, wanted, row)) {
+    status = NotAnObject();
+  } else if ((wanted & Bit(kSource)) != 0 && !row->source) {
+    row->source = "ingest";
+  }
+  return status;
 }
 
 }  // namespace varve::record
