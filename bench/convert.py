@@ -10,6 +10,7 @@ the process. Both write SNAPPY.
 
 import hashlib
 import json
+import multiprocessing
 import os
 import pathlib
 import random
@@ -90,6 +91,14 @@ def check():
     assert unsorted == (0,), unsorted
 
 
+def check_apart():
+    """In a process of its own: what this one uses would count as the peak of those it starts."""
+    child = multiprocessing.get_context("fork").Process(target=check)
+    child.start()
+    child.join()
+    assert child.exitcode == 0, "the two files differ"
+
+
 WORK.mkdir(parents=True, exist_ok=True)
 if not INPUT.exists():
     make_input()
@@ -100,7 +109,7 @@ for i in range(max(RUNS, 5)):
     _, theirs_mb, printed = run([sys.executable, "-c", DUCKDB, query()])
     theirs_s = float(printed)
     if i == 0:
-        check()
+        check_apart()
     rows.append({"varve_events_per_s": EVENTS / ours_s, "duckdb_events_per_s": EVENTS / theirs_s,
                  "ratio": theirs_s / ours_s, "varve_peak_mb": ours_mb, "duckdb_peak_mb": theirs_mb})
     print(json.dumps({key: round(value, 2) for key, value in rows[-1].items()}), file=sys.stderr)

@@ -21,8 +21,8 @@ constexpr const char* kItem = R"({"scriptName":"w","outcome":"ok","eventTimestam
   "logs":[{"timestamp":1704067199001,"level":"log","message":["a"]},
           {"timestamp":1704067199002,"level":"warn","message":["a",{"b":1}]}],
   "exceptions":[{"name":"Error","message":"Oh \u00e9","timestamp":1704067199003}],
-  "diagnosticsChannelEvents":[{"channel":"undici:request:create"},{"channel":"undici:request:headers"},
-                              {"channel":"other"}]})";
+  "diagnosticsChannelEvents":[{"channel":"undici:request:create"},
+                              {"channel":"undici:request:headers"},{"channel":"other"}]})";
 
 TEST(TraceItems, AreNormalised) {
   const TraceBatch batch = ParseTraceItems("[" + std::string(kItem) + "]", kNow).value();
