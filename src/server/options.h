@@ -10,11 +10,11 @@ namespace varve::server {
 enum Scope : uint8_t { kScopeIngest = 1, kScopeQuery = 2, kScopeAdmin = 4, kScopeAll = 7 };
 
 struct ApiKey {
-  std::string name;        // in logs and metrics instead of the key
-  std::string key;         // plain (from the environment or a file), or empty
-  std::string sha256_hex;  // of the key; what configuration files hold
-  uint8_t scopes = 0;      // Scope bits; kScopeAdmin includes the others
-  std::string ns;          // empty: the default namespace. Else the key is ns_<ns>_<token>.
+  std::string name = {};        // in logs and metrics instead of the key
+  std::string key = {};         // plain (from the environment or a file), or empty
+  std::string sha256_hex = {};  // of the key; what configuration files hold
+  uint8_t scopes = 0;           // Scope bits; kScopeAdmin includes the others
+  std::string ns = {};          // empty: the default namespace. Else the key is ns_<ns>_<token>.
 };
 
 struct Limits {

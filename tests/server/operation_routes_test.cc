@@ -82,7 +82,9 @@ TEST(Objects, AreListedAndReadInFullAndInRanges) {
   std::string bytes(3 << 20, 'x');
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 >> 8);
   ASSERT_TRUE(server.store.Put("events/a b.parquet", bytes, {}).ok());
-  ASSERT_TRUE(server.store.Put("events/page", "<script>", {.content_type = "text/html"}).ok());
+  store::PutOptions page;
+  page.content_type = "text/html";
+  ASSERT_TRUE(server.store.Put("events/page", "<script>", page).ok());
   const Reply list = server.Request("GET", "/store?prefix=events/&limit=1");
   EXPECT_NE(list.body.find("\"key\":\"events/a b.parquet\""), std::string::npos) << list.body;
   EXPECT_NE(list.body.find("nextStartAfter"), std::string::npos);
