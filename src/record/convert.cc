@@ -7,95 +7,28 @@
 // 4. The output is written under another name beside its place, then renamed.
 #include "record/convert.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <thread>
 
-#include "core/crash_point.h"
 #include "record/event_file_writer.h"
 #include "record/event_scan.h"
 #include "record/event_sort.h"
 #include "record/ndjson_input.h"
+#include "record/output_file.h"
 #include "record/sorted_runs.h"
 
 namespace varve::record {
 
 namespace {
 
-const CrashPoint kBeforeRename{"convert.before_rename"};
-
 constexpr uint64_t kSegmentBytes = 64 << 20;
 constexpr size_t kChunkBytes = 1 << 20;
 constexpr uint64_t kWriterBytes = 96 << 20;  // what the file writer takes of the memory
 constexpr uint64_t kSortBytesMin = 8 << 20;
 constexpr size_t kBadLinesShown = 10;
-
-// The output under its temporary name.
-class OutputFile {
- public:
-  explicit OutputFile(const std::string& path)
-      : path_(path), directory_(std::filesystem::path(path).parent_path()) {
-    if (directory_.empty()) directory_ = ".";
-  }
-  ~OutputFile() {
-    if (fd_ >= 0) ::close(fd_);
-    if (!temp_.empty()) ::unlink(temp_.c_str());
-  }
-  OutputFile(const OutputFile&) = delete;
-
-  const std::string& directory() const { return directory_; }
-  Status Open();
-  Status Append(std::string_view bytes);
-  Status Publish(bool sync);
-
- private:
-  const std::string path_;
-  std::string directory_, temp_;
-  int fd_ = -1;
-};
-
-Status OutputFile::Open() {
-  std::string name =
-      directory_ + "/." + std::filesystem::path(path_).filename().string() + ".XXXXXX";
-  fd_ = ::mkostemp(name.data(), O_CLOEXEC);
-  if (fd_ < 0) return ErrnoError(errno, "create a file in " + directory_);
-  temp_ = std::move(name);
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::fchmod(fd_, 0666 & ~mask);
-  return {};
-}
-
-Status OutputFile::Append(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done = ::write(fd_, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return ErrnoError(errno, "write " + path_);
-    bytes.remove_prefix(static_cast<size_t>(done));
-  }
-  return {};
-}
-
-Status OutputFile::Publish(bool sync) {
-  if (sync && ::fsync(fd_) != 0) return ErrnoError(errno, "fsync " + path_);
-  kBeforeRename.Hit();
-  if (::rename(temp_.c_str(), path_.c_str()) != 0) return ErrnoError(errno, "rename to " + path_);
-  temp_.clear();
-  if (!sync) return {};
-  const int fd = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool good = fd >= 0 && ::fsync(fd) == 0;
-  const int err = errno;
-  if (fd >= 0) ::close(fd);
-  return good ? Status() : Status(ErrnoError(err, "fsync " + directory_));
-}
 
 // The chunks of a text: about kChunkBytes each, of whole lines.
 std::vector<std::string_view> ChunksOf(std::string_view text) {
