@@ -30,7 +30,7 @@ varve_module(compact varve_core varve_store varve_state varve_record varve_queue
   nlohmann_json::nlohmann_json)
 varve_module(query varve_core varve_store varve_state varve_record duckdb_c
   nlohmann_json::nlohmann_json)
-varve_module(server varve_core varve_store varve_queue varve_ingest varve_query
+varve_module(server varve_core varve_store varve_queue varve_journal varve_ingest varve_query
   OpenSSL::SSL ZLIB::ZLIB ${ZSTD_LIBRARY} nlohmann_json::nlohmann_json)
 
 file(GLOB app_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*.cc)

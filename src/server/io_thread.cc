@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "journal/thread_priority.h"
+
 namespace varve::server {
 namespace {
 
@@ -29,7 +31,10 @@ IoThread::~IoThread() { Join(); }
 
 void IoThread::Start() {
   Sweep();
-  thread_ = std::thread([this] { context_.run(); });
+  thread_ = std::thread([this] {
+    journal::PreferWakeup();  // a commit's answers wait for this thread
+    context_.run();
+  });
 }
 
 void IoThread::Join() {
