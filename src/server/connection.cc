@@ -83,7 +83,10 @@ void Connection::OnForceClose() {
 
 Task<void> Connection::Run() {
   Next next = Next::kKeepAlive;
-  while (next == Next::kKeepAlive) next = co_await ServeOne();
+  while (next == Next::kKeepAlive) {
+    next = co_await ServeOne();
+    LetBodyGo();
+  }
   if (upgraded_) co_return;
   ErrorCode ignored;
   if (next == Next::kLinger) co_await Linger();

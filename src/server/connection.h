@@ -56,6 +56,9 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   std::optional<Response> AdmitPrincipal(Exchange& exchange);
   std::optional<Response> AdmitRate(Exchange& exchange);
   std::optional<Response> AdmitBody(const Exchange& exchange);
+  std::optional<Response> AdmitUpgrade();
+  bool HoldBody(const RequestHead& head, bool encoded);
+  void LetBodyGo();
   Response NoRoute(const Exchange& exchange, const RouteMatch& match);
   bool Preflight(const Exchange& exchange, Response* response);
   std::optional<Response> DecodeBody(Exchange& exchange);
@@ -92,6 +95,7 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   int64_t request_ns_ = 0;   // the request's first byte
   int64_t body_deadline_ns_ = 0;
   int64_t ping_ns_ = 0;
+  uint64_t body_bytes_held_ = 0;  // of state_.bodies_bytes
   Route* route_ = nullptr;
   std::shared_ptr<Exchange> exchange_;  // while a route has it
 };

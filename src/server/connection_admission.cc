@@ -1,6 +1,8 @@
 // Admission: everything that can be refused before the request's body is taken.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "core/clock.h"
 #include "server/connection.h"
 #include "server/decompress.h"
@@ -93,8 +95,32 @@ std::optional<Response> Connection::Admit(Exchange& exchange) {
     response.headers.emplace_back("Connection", "Upgrade");
     return response;
   }
+  if (route_->websocket != WebSocketKind::kNone && exchange.head.upgrade_websocket) {
+    return AdmitUpgrade();
+  }
   return AdmitBody(exchange);
 }
+
+std::optional<Response> Connection::AdmitUpgrade() {
+  const int64_t open = state_.metrics.websockets.load(std::memory_order_relaxed);
+  if (open < static_cast<int64_t>(state_.options.limits.websockets_max)) return std::nullopt;
+  return ErrorResponse(503, "TOO_MANY_WEBSOCKETS", "too many WebSockets are open");
+}
+
+// A body's bytes are spoken for before the first of them is read: as many as it says, as many as
+// may come where it does not say, and as many again as may come out of it.
+bool Connection::HoldBody(const RequestHead& head, bool encoded) {
+  const uint64_t most = route_->body_bytes_max;
+  const uint64_t bytes = (head.chunked ? most : head.content_length) + (encoded ? most : 0);
+  if (state_.bodies_bytes.fetch_add(bytes) + bytes > state_.options.limits.bodies_bytes_max) {
+    state_.bodies_bytes.fetch_sub(bytes);
+    return false;
+  }
+  body_bytes_held_ = bytes;
+  return true;
+}
+
+void Connection::LetBodyGo() { state_.bodies_bytes.fetch_sub(std::exchange(body_bytes_held_, 0)); }
 
 std::optional<Response> Connection::AdmitPrincipal(Exchange& exchange) {
   Result<Principal> principal = state_.auth->Authenticate(exchange.head, peer_is_loopback_);
@@ -154,6 +180,9 @@ std::optional<Response> Connection::AdmitBody(const Exchange& exchange) {
     Response response = ErrorResponse(coding.error());
     response.headers.emplace_back("Accept-Encoding", "gzip, zstd");
     return response;
+  }
+  if (!HoldBody(head, *coding != ContentCoding::kIdentity)) {
+    return ErrorResponse(503, "BUSY", "too many bytes of requests are being taken");
   }
   return std::nullopt;
 }

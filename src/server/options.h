@@ -19,21 +19,23 @@ struct ApiKey {
 
 struct Limits {
   uint32_t connections_max = 1024;
+  uint32_t websockets_max = 128;  // of the connections
   uint32_t head_bytes_max = 16 * 1024;
   uint32_t uri_bytes_max = 8 * 1024;
   uint32_t header_fields_max = 100;
   uint64_t ingest_body_bytes_max = 1 << 20;  // as sent, and decompressed
   uint64_t tail_body_bytes_max = 4 << 20;    // also a WebSocket message
   uint64_t query_body_bytes_max = 128 << 10;
-  uint64_t queue_body_bytes_max = 14 << 20;    // 100 messages of 128 kB
-  uint32_t decompress_ratio_max = 1000;        // above the first MiB of output
-  uint32_t head_ms_max = 10'000;               // a request's first byte to its head's last
-  uint32_t body_idle_ms_max = 10'000;          // between two reads of a body
-  uint32_t body_ms_max = 120'000;              // a body's first byte to its last
-  uint32_t idle_ms_max = 75'000;               // between two requests
-  uint32_t write_idle_ms_max = 30'000;         // between two writes that move
-  uint32_t stream_buffer_bytes_max = 1 << 20;  // of one streamed answer, not yet sent
-  uint32_t live_buffer_bytes_max = 1 << 20;    // of one live subscriber, not yet sent
+  uint64_t queue_body_bytes_max = 14 << 20;      // 100 messages of 128 kB
+  uint64_t bodies_bytes_max = 128 << 20;         // of all requests being served, decompressed too
+  uint32_t decompress_ratio_max = 1000;          // above the first MiB of output
+  uint32_t head_ms_max = 10'000;                 // a request's first byte to its head's last
+  uint32_t body_idle_ms_max = 10'000;            // between two reads of a body
+  uint32_t body_ms_max = 120'000;                // a body's first byte to its last
+  uint32_t idle_ms_max = 75'000;                 // between two requests
+  uint32_t write_idle_ms_max = 30'000;           // between two writes that move
+  uint32_t stream_buffer_bytes_max = 256 << 10;  // of one streamed answer, not yet sent
+  uint32_t live_buffer_bytes_max = 1 << 20;      // of one live subscriber, not yet sent
   uint32_t live_subscribers_max = 64;
   uint32_t live_ping_ms = 15'000;
   uint32_t tail_in_flight_max = 64;     // messages of one socket, not yet acknowledged

@@ -16,7 +16,7 @@ namespace {
 
 using ExchangePtr = std::shared_ptr<Exchange>;
 
-constexpr uint64_t kReadStepBytes = 1 << 20;
+constexpr uint64_t kReadStepBytes = 256 << 10;
 constexpr std::array<std::string_view, 3> kDefaultPrefixes = {"events/", "logs/", "raw-events/"};
 
 bool MayRead(const Exchange& exchange, std::string_view key) {

@@ -46,6 +46,7 @@ struct ServerState {
   TailSockets tail_sockets;
   Router router;
   std::atomic<bool> stopping{false};
+  std::atomic<uint64_t> bodies_bytes{0};  // bounded by Limits::bodies_bytes_max
   // Last, so that they end first: what they run uses the rest.
   WorkerPool query_pool;
   WorkerPool blocking_pool;

@@ -248,6 +248,27 @@ TEST(Protocol, ConnectionsAreBoundedAndThePlaceOfAClosedOneIsFree) {
   }
 }
 
+TEST(Protocol, TheBytesOfAllBodiesTogetherAreBounded) {
+  ServerOptions options;
+  options.limits.bodies_bytes_max = 1'000'000;
+  RunningServer server(options);
+  const std::string head = "POST /e HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n";
+  Client slow(server.port);
+  slow.Send(head + "{");
+  Reply reply;
+  do {
+    reply = server.Request("POST", "/e", std::string(600'000, ' '));
+  } while (reply.status == 400);  // until the slow one's head was seen
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_NE(reply.body.find("\"code\":\"BUSY\""), std::string::npos);
+  EXPECT_EQ(server.Request("POST", "/e", kOneEvent).status, 200) << "small ones go on";
+  slow.HalfClose();
+  EXPECT_EQ(slow.Receive().status, 400);
+  EXPECT_TRUE(slow.Ended());
+  while (server.Request("POST", "/e", std::string(600'000, ' ')).status != 400) {
+  }
+}
+
 TEST(Protocol, CorrelationIdsAreEchoedWhenTheyAreSafe) {
   RunningServer server;
   EXPECT_EQ(server.Request("GET", "/health", "", {"X-Correlation-Id: abc-123"})

@@ -106,6 +106,17 @@ TEST(Tail, WithoutAnUpgradeItIs426AndPostIsThePlainWay) {
   EXPECT_EQ(server.Request("POST", "/tail", R"({"type":"tail_events","events":[]} x)").status, 400);
 }
 
+TEST(Tail, TheNumberOfSocketsIsBounded) {
+  ServerOptions options;
+  options.limits.websockets_max = 1;
+  RunningServer server(options);
+  Client first(server.port);
+  ASSERT_TRUE(first.Upgrade("/tail"));
+  first.SendText(R"({"type":"x"})");
+  EXPECT_NE(first.ReceiveText(), "");
+  EXPECT_FALSE(Client(server.port).Upgrade("/tail"));
+}
+
 TEST(Tail, AHandshakeWithoutAKeyIsRefused) {
   RunningServer server;
   Client client(server.port);
