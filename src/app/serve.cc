@@ -229,6 +229,7 @@ Status Run(const Config& config, const StopSignal& stop) {
   const DataDirPaths paths(config.data_dir);
   TRY(MakeDataDir(paths));
   DataDirLock lock = TRY(DataDirLock::Take(paths, DataDirLock::Mode::kExclusive));
+  RemoveServeInfo(paths);  // of a server that was killed
   std::unique_ptr<Serving> serving = TRY(Serving::Open(config));
   const std::string url = "http://" + config.server.address + ":" + std::to_string(serving->port());
   TRY(WriteServeInfo(paths, {url, getpid(), SystemClock().NowMs()}));
