@@ -12,7 +12,7 @@ QUERIES = {
     "group": "SELECT type, method, status_code, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL",
     "filter": "SELECT count(*) AS n FROM events WHERE url LIKE '%logstash%' AND status_code = 200",
     "payload": "SELECT sum(CAST(json_extract(payload, '$.bytes') AS BIGINT)) AS b FROM events",
-    "newest": "SELECT ts, url FROM events ORDER BY ts DESC, url LIMIT 100",
+    "newest": "SELECT CAST(ts AS VARCHAR) AS at, url FROM events ORDER BY ts DESC, url LIMIT 100",
 }
 
 server = serve("sql", VARVE_FLUSH_EVENTS_FLUSH_MS="500")

@@ -4,10 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <utility>
 
+#include "core/check.h"
 #include "core/crash_point.h"
 
 namespace varve::record {
@@ -17,16 +21,8 @@ namespace {
 const CrashPoint kBeforeRename{"convert.before_rename"};
 
 constexpr size_t kBlockBytes = 4 << 20;
-
-Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return ErrnoError(errno, "write " + path);
-    bytes.remove_prefix(static_cast<size_t>(done));
-  }
-  return {};
-}
+constexpr size_t kBlocksMax = 6;     // handed over, not yet written
+constexpr size_t kDiskAlign = 4096;  // of addresses and sizes that go past the page cache
 
 }  // namespace
 
@@ -47,10 +43,36 @@ Status OutputFile::Open() {
   fd_ = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd_ < 0) return ErrnoError(errno, "create a file in " + directory_);
   temp_ = std::move(name);
+  direct_ = ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_DIRECT) == 0;
   const mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(fd_, 0666 & ~mask);
   writer_ = std::thread([this] { WriteBlocks(); });
+  return {};
+}
+
+// A size that is not aligned is the file's end: it goes through the page cache, as everything does
+// from there on, and where the file system refuses.
+Status OutputFile::WriteBlock(const Block& block) {
+  std::string_view bytes(block.bytes.get(), block.size);
+  auto leave_direct = [&] {
+    ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) & ~O_DIRECT);
+    direct_ = false;
+  };
+  while (!bytes.empty()) {
+    if (direct_ && bytes.size() < kDiskAlign) leave_direct();
+    const size_t count = direct_ ? bytes.size() / kDiskAlign * kDiskAlign : bytes.size();
+    const ssize_t done = ::write(fd_, bytes.data(), count);
+    if (done >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(done));
+    } else if (errno == EINVAL && direct_) {
+      leave_direct();
+    } else if (errno != EINTR) {
+      return ErrnoError(errno, "write " + path_);
+    }
+  }
+  // The disk begins now, so that little is left for fsync to wait for.
+  if (!direct_) ::sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);
   return {};
 }
 
@@ -59,28 +81,49 @@ void OutputFile::WriteBlocks() {
   while (true) {
     changed_.wait(lock, [&] { return stop_ || !handed_.empty(); });
     if (handed_.empty()) return;
+    const Block& block = handed_.front();
     lock.unlock();
-    auto written = WriteAll(fd_, handed_, path_);
-    // The disk begins now, so that little is left for fsync to wait for.
-    ::sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);
+    auto written = WriteBlock(block);
     lock.lock();
-    handed_.clear();
+    spare_.push_back(std::move(handed_.front()));
+    handed_.pop_front();
     if (!written.ok() && error_.ok()) error_ = std::move(written);
     changed_.notify_all();
   }
 }
 
+OutputFile::Block OutputFile::NewBlock() {
+  const std::lock_guard lock(mutex_);
+  if (spare_.empty()) {
+    Block block;
+    block.bytes.reset(static_cast<char*>(std::aligned_alloc(kDiskAlign, kBlockBytes)));
+    CHECK(block.bytes != nullptr);
+    return block;
+  }
+  Block block = std::move(spare_.back());
+  spare_.pop_back();
+  block.size = 0;
+  return block;
+}
+
 Status OutputFile::HandOver() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return handed_.empty(); });
-  handed_.swap(block_);
+  changed_.wait(lock, [&] { return handed_.size() < kBlocksMax; });
+  if (block_.size > 0) handed_.push_back(std::exchange(block_, {}));
   changed_.notify_all();
   return error_;
 }
 
 Status OutputFile::Append(std::string_view bytes) {
-  block_.append(bytes);
-  return block_.size() < kBlockBytes ? Status() : HandOver();
+  while (!bytes.empty()) {
+    if (block_.bytes == nullptr) block_ = NewBlock();
+    const size_t count = std::min(bytes.size(), kBlockBytes - block_.size);
+    std::memcpy(block_.bytes.get() + block_.size, bytes.data(), count);
+    block_.size += count;
+    bytes.remove_prefix(count);
+    if (block_.size == kBlockBytes) TRY(HandOver());
+  }
+  return {};
 }
 
 void OutputFile::StopWriter() {

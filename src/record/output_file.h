@@ -1,12 +1,17 @@
 // A file that appears whole under its name, or not at all. Its bytes are written by a thread of its
-// own, a block behind the caller.
+// own, a few blocks behind the caller, and past the page cache where the file system can: copying
+// them into it costs more than all of the disk's work, and drops what others read again.
 #pragma once
 
 #include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "core/result.h"
 
@@ -27,19 +32,31 @@ class OutputFile {
   Status Publish(bool sync);
 
  private:
+  struct FreeDeleter {
+    void operator()(char* bytes) const { std::free(bytes); }
+  };
+  struct Block {
+    std::unique_ptr<char, FreeDeleter> bytes;  // kBlockBytes of them, aligned for the disk
+    size_t size = 0;
+  };
+
   void WriteBlocks();
+  Status WriteBlock(const Block& block);
+  Block NewBlock();
   Status HandOver();
   void StopWriter();
 
   const std::string path_;
   std::string directory_, temp_;
   int fd_ = -1;
-  std::string block_;  // the caller's
+  bool direct_ = false;  // the writer's: past the page cache
+  Block block_;          // the caller's
   std::thread writer_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::string handed_;  // the writer's until it is empty
+  std::deque<Block> handed_;  // to be written; the first is the writer's
+  std::vector<Block> spare_;
   bool stop_ = false;
   Status error_;
 };
