@@ -33,6 +33,17 @@ varve_module(query varve_core varve_store varve_state varve_record duckdb_c
 varve_module(server varve_core varve_store varve_queue varve_journal varve_ingest varve_query
   OpenSSL::SSL ZLIB::ZLIB ${ZSTD_LIBRARY} nlohmann_json::nlohmann_json)
 
+# Eight files at a time halve the cost of a sanitized build, where no two of them share a name.
+if(VARVE_SANITIZE)
+  foreach(name record queue journal notify compact server)
+    set_target_properties(varve_${name} PROPERTIES UNITY_BUILD ON)
+  endforeach()
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/record/event_reader.cc
+    PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  # Clang 14 puts this check's data in front of a coroutine's parts too, where it does not assemble.
+  target_compile_options(varve_server PUBLIC $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>)
+endif()
+
 file(GLOB app_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*.cc)
 if(app_sources)
   list(REMOVE_ITEM app_sources ${CMAKE_SOURCE_DIR}/src/app/main.cc)

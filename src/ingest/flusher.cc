@@ -57,14 +57,14 @@ Flusher::Flusher(FlusherOptions options, Instance instance, journal::Journal& jo
       journal_(journal),
       store_(store),
       clock_(clock),
-      units_(std::move(units)) {}
+      units_(units) {}
 
 Result<std::unique_ptr<Flusher>> Flusher::Open(FlusherOptions options, Instance instance,
                                                journal::Journal& journal, store::ObjectStore& store,
                                                state::Database& database, const Clock& clock) {
   FlushUnits units = TRY(FlushUnits::Open(database));
-  std::unique_ptr<Flusher> flusher(new Flusher(std::move(options), std::move(instance), journal,
-                                               store, clock, std::move(units)));
+  std::unique_ptr<Flusher> flusher(
+      new Flusher(std::move(options), std::move(instance), journal, store, clock, units));
   TRY(flusher->Recover());
   return flusher;
 }

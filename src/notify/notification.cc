@@ -71,10 +71,6 @@ std::string FormDecode(std::string_view text) {
   return out;
 }
 
-bool StartsWith(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
 std::optional<NotificationKind> KindOfAction(std::string_view action) {
   for (const char* created :
        {"PutObject", "CopyObject", "CompleteMultipartUpload", "object-create"}) {
@@ -87,16 +83,16 @@ std::optional<NotificationKind> KindOfAction(std::string_view action) {
 }
 
 NotificationKind KindOfEventName(std::string_view name) {
-  if (StartsWith(name, "s3:")) name.remove_prefix(3);
-  if (StartsWith(name, "ObjectCreated:")) {
+  if (name.starts_with("s3:")) name.remove_prefix(3);
+  if (name.starts_with("ObjectCreated:")) {
     // Not new bytes under a key, although the name says so.
     for (const char* other : {"PutTagging", "DeleteTagging", "PutRetention", "PutLegalHold"}) {
       if (name.substr(14) == other) return NotificationKind::kIgnored;
     }
     return NotificationKind::kCreated;
   }
-  if (StartsWith(name, "ObjectRemoved:") || StartsWith(name, "LifecycleExpiration:") ||
-      StartsWith(name, "LifecycleDelMarkerExpiration:")) {
+  if (name.starts_with("ObjectRemoved:") || name.starts_with("LifecycleExpiration:") ||
+      name.starts_with("LifecycleDelMarkerExpiration:")) {
     return NotificationKind::kDeleted;
   }
   return NotificationKind::kIgnored;

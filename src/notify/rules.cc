@@ -20,16 +20,8 @@ bool AnyOf(const std::vector<std::string>& actions, const std::string_view (&kno
   });
 }
 
-bool StartsWith(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
-bool EndsWith(std::string_view text, std::string_view suffix) {
-  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
-
 bool OneStartsTheOther(std::string_view a, std::string_view b) {
-  return StartsWith(a, b) || StartsWith(b, a);
+  return a.starts_with(b) || b.starts_with(a);
 }
 
 bool PrefixesMeet(const NotifyRule& a, const NotifyRule& b) {
@@ -41,7 +33,7 @@ bool PrefixesMeet(const NotifyRule& a, const NotifyRule& b) {
 
 bool Overlap(const NotifyRule& a, const NotifyRule& b) {
   if (a.queue != b.queue) return false;
-  if (!EndsWith(a.suffix, b.suffix) && !EndsWith(b.suffix, a.suffix)) return false;
+  if (!a.suffix.ends_with(b.suffix) && !b.suffix.ends_with(a.suffix)) return false;
   if (!PrefixesMeet(a, b)) return false;
   return (a.TellsCreated() && b.TellsCreated()) || (a.TellsDeleted() && b.TellsDeleted());
 }
@@ -58,11 +50,11 @@ bool NotifyRule::TellsCreated() const { return AnyOf(actions, kCreateActions); }
 bool NotifyRule::TellsDeleted() const { return AnyOf(actions, kDeleteActions); }
 
 bool NotifyRule::Matches(std::string_view key) const {
-  if (!EndsWith(key, suffix)) return false;
-  if (StartsWith(key, prefix)) return key.size() >= prefix.size() + suffix.size();
+  if (!key.ends_with(suffix)) return false;
+  if (key.starts_with(prefix)) return key.size() >= prefix.size() + suffix.size();
   if (!every_namespace) return false;
   const auto inside = InsideNamespace(key);
-  return inside && StartsWith(*inside, prefix) && inside->size() >= prefix.size() + suffix.size();
+  return inside && inside->starts_with(prefix) && inside->size() >= prefix.size() + suffix.size();
 }
 
 std::string NotifyRule::Id() const {
@@ -72,7 +64,7 @@ std::string NotifyRule::Id() const {
 }
 
 std::optional<std::string_view> InsideNamespace(std::string_view key) {
-  if (!StartsWith(key, "ns/")) return std::nullopt;
+  if (!key.starts_with("ns/")) return std::nullopt;
   const size_t slash = key.find('/', 3);
   if (slash == std::string_view::npos) return std::nullopt;
   if (!NamespaceId::Parse(key.substr(3, slash - 3)).ok()) return std::nullopt;

@@ -170,7 +170,8 @@ class Writer : public EventFileWriter {
   void AddRow(const EventRow& row);
   void CloseGroup();
   Error SinkErrorOr(Error error) const {
-    return sink_->error().ok() ? std::move(error) : sink_->error().error();
+    if (!sink_->error().ok()) return sink_->error().error();
+    return error;
   }
 
   const EventFileOptions options_;

@@ -99,6 +99,7 @@ bool BatchParser::Impl::Array(JsonWalker& walker, std::string_view text, uint32_
 bool BatchParser::Impl::Member(JsonWalker& walker, std::string_view text, std::string_view name,
                                const EventScanner::Options& options, BodyMembers* body) {
   std::string unescaped;
+  const std::string_view written = name;
   if (name.find('\\') != std::string_view::npos) name = unescaped = UnescapeJson(name);
   if (name == "events" && body->events_begin == UINT32_MAX) {
     body->events_begin = walker.offset();
@@ -107,7 +108,7 @@ bool BatchParser::Impl::Member(JsonWalker& walker, std::string_view text, std::s
   } else if (name == "batchId" && body->batch_id_begin == UINT32_MAX) {
     body->batch_id_begin = walker.offset();
   } else {
-    body->event.See(name, walker.has_escapes(), walker.offset());
+    body->event.See(written, walker.has_escapes(), walker.offset());
   }
   return walker.Value(1);
 }

@@ -61,6 +61,14 @@ TEST_F(EventParserTest, TakesABatchAnArrayAndOneEvent) {
   EXPECT_THAT(Slices(), ElementsAre(R"({"type":"a","n":{"type":1}})"));
 }
 
+TEST_F(EventParserTest, TakesTheEscapesOutOfANameOnce) {
+  EXPECT_EQ(CodeOf(R"({"typ\u0065":"a"})"), "");
+  for (const BodyFormat format : {BodyFormat::kJson, BodyFormat::kNdjson}) {
+    EXPECT_NE(CodeOf(R"({"ty\\pe":"a"})", format), "");
+    EXPECT_NE(CodeOf(R"({"t\\u0079pe":"a"})", format), "");
+  }
+}
+
 TEST_F(EventParserTest, NamesWhatIsNoBatch) {
   for (const char* body : {"{}", "7", "\"x\"", "null", R"({"events":{}})", R"({"events":null})",
                            R"({"events":[],"batchId":7})"}) {
