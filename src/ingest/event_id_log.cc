@@ -97,6 +97,7 @@ Result<EventIdLog> EventIdLog::Open(EventIdLogOptions options, int64_t now_ms,
   for (const std::string& path : TRY(FilesIn(log.options_.directory))) {
     TRY(log.ReadFile(path, on_ids));
   }
+  log.persisted_ = std::min(log.persisted_, log.options_.last_lsn);
   log.RemoveOld(now_ms);
   return log;
 }
@@ -190,8 +191,9 @@ bool EventIdLog::IsFull(const File& file, int64_t now_ms) const {
 Status EventIdLog::StartFile(journal::Lsn first, int64_t now_ms) {
   CloseFile();
   File file{fmt::format("{}/{:020}{}", options_.directory, first, kSuffix), 0, now_ms, now_ms};
-  // Of this name there can only be one that a failure has left, without a block that counts.
-  if (!files_.empty() && files_.back().path == file.path) files_.pop_back();
+  // Of this name there can only be one without a block that counts: a failure has left it, or it is
+  // newer than the backup that the journal was restored from.
+  std::erase_if(files_, [&](const File& other) { return other.path == file.path; });
   fd_ = open(file.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
   if (fd_ < 0) return ErrnoError(errno, "create " + file.path);
   files_.push_back(std::move(file));

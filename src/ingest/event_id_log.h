@@ -28,7 +28,8 @@ struct EventIdLogOptions {
   std::string directory;
   uint64_t ids_max = 0;
   uint64_t window_ms = 0;
-  uint64_t owner = 0;  // files of another one are not ours, and go
+  uint64_t owner = 0;             // files of another one are not ours, and go
+  journal::Lsn last_lsn = ~0ull;  // of the journal; it may be a backup, older than the files
 };
 
 // Ids in the order in which they came, and when the newest of them was received.
@@ -46,6 +47,8 @@ class EventIdLog {
   // Returns when the ids of these records are durable; those of an earlier call are skipped. After
   // an error the same call may be made again. A failed fsync ends the process.
   Status Append(const std::vector<journal::Record>& records, int64_t now_ms);
+  // The ids of all records up to there are in it.
+  journal::Lsn persisted() const { return persisted_; }
 
  private:
   struct File {

@@ -73,27 +73,34 @@ uint64_t EventIdTable::Find(const Hash128& id) const {
 
 bool EventIdTable::Insert(const Hash128& id, int64_t now_ms) {
   if (ring_ == nullptr) Allocate();
-  uint64_t slot = Find(id);
-  if (index_[slot] != 0 && NumberAt((index_[slot] & 0xffff'ffff) - 1) >= live_from_) return false;
-  bool moved = false;
-  for (int i = 0; i < kDropsAnInsert && tail_ < live_from_; ++i, moved = true) DropOldest();
+  const uint64_t entry = index_[Find(id)];
+  if (entry != 0 && NumberAt((entry & 0xffff'ffff) - 1) >= live_from_) return false;
+  Put(id, now_ms);
+  return true;
+}
+
+void EventIdTable::Renew(const Hash128& id, int64_t now_ms) {
+  if (ring_ == nullptr) Allocate();
+  Put(id, now_ms);
+}
+
+void EventIdTable::Put(const Hash128& id, int64_t now_ms) {
+  for (int i = 0; i < kDropsAnInsert && tail_ < live_from_; ++i) DropOldest();
   if (head_ - tail_ == ids_max_) {
     ++forgotten_;
     live_from_ = tail_ + 1;
     DropOldest();
-    moved = true;
   }
-  if (moved) slot = Find(id);
+  const uint64_t slot = Find(id);
   const uint64_t place = head_ % ids_max_;
   ring_[place] = id;
-  index_[slot] = EntryOf(id, place);  // in place of an earlier one's, which is over
+  index_[slot] = EntryOf(id, place);  // perhaps where its earlier one's was
   const int64_t slice_ms = std::max<int64_t>(1, window_ms_ / kGenerations);
   if (generations_.empty() || now_ms - generations_.back().first_ms >= slice_ms) {
     generations_.push_back({head_, now_ms, now_ms});
   }
   generations_.back().newest_ms = std::max(generations_.back().newest_ms, now_ms);
   ++head_;
-  return true;
 }
 
 void EventIdTable::Undo(uint64_t count) {

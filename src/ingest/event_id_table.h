@@ -35,6 +35,9 @@ class EventIdTable {
   void Prefetch(const Hash128& id) const;
   // True: not seen within the window; it is now.
   bool Insert(const Hash128& id, int64_t now_ms);
+  // As an insert of what was not seen: of two times that an id came back from disk with, the later
+  // counts.
+  void Renew(const Hash128& id, int64_t now_ms);
   // The newest `count` were not seen after all.
   void Undo(uint64_t count);
 
@@ -59,6 +62,7 @@ class EventIdTable {
   }
   uint64_t NumberAt(uint64_t place) const;
   uint64_t Find(const Hash128& id) const;  // its slot, or the empty one where it belongs
+  void Put(const Hash128& id, int64_t now_ms);
   void DropOldest();
   void Erase(uint64_t place);
   void CloseGap(uint64_t slot);

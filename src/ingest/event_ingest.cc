@@ -174,7 +174,8 @@ void EventIngest::Append(journal::AppendRequest request, Finished finished) {
   auto shared = std::make_shared<Finished>(std::move(finished));
   auto durable = [this, kind, ns, body_bytes, shared](const Stored& stored) {
     if (stored.has_record) {
-      const uint64_t bytes = body_bytes + stored.events * sizeof(record::EventRef);
+      const uint64_t bytes =
+          stored.events > 0 ? body_bytes + stored.events * sizeof(record::EventRef) : 0;
       flusher_.NoteAppended(kind, ns, stored.lsn, bytes, stored.events);
       if (on_durable_) on_durable_(stored.lsn);
     }

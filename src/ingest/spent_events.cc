@@ -32,16 +32,16 @@ Result<std::unique_ptr<SpentEvents>> SpentEvents::Open(SpentEventsOptions option
   if (options.window_ms == 0) options.ids_max = 0;
   EventIdTable table(std::max<uint64_t>(1, options.ids_max), options.window_ms);
   EventIdLogOptions log{options.directory, options.ids_max, options.window_ms,
-                        KeyedHash(options.key, "event ids").low};
+                        KeyedHash(options.key, "event ids").low, journal.last_lsn()};
   std::unique_ptr<SpentEvents> spent(
       new SpentEvents(std::move(options), journal, clock, std::move(table)));
   if (spent->options_.ids_max == 0) return spent;
   const int64_t now_ms = clock.NowMs();
   spent->log_ = std::make_unique<EventIdLog>(
       TRY(EventIdLog::Open(std::move(log), now_ms, [&](auto ids, int64_t newest_ms) {
-        for (const Hash128& id : ids) spent->table_.Insert(id, std::min(newest_ms, now_ms));
+        for (const Hash128& id : ids) spent->table_.Renew(id, std::min(newest_ms, now_ms));
       })));
-  spent->Restore(after);
+  spent->Restore(std::max(after, spent->log_->persisted()));
   return spent;
 }
 
@@ -53,7 +53,7 @@ void SpentEvents::Restore(journal::Lsn after) {
     journal::HotRecords held = journal_.Read(after, after + kReadWindow, kEvents);
     for (const journal::Record& record : held.records) {
       for (const Hash128& id : record.event_ids) {
-        if (id != Hash128()) table_.Insert(id, std::min(record.received_ms, now_ms));
+        if (id != Hash128()) table_.Renew(id, std::min(record.received_ms, now_ms));
       }
       if (!record.event_ids.empty()) durable_lsn_ = record.lsn;
     }

@@ -72,7 +72,7 @@ class SpentEvents {
  private:
   SpentEvents(SpentEventsOptions options, journal::Journal& journal, const Clock& clock,
               EventIdTable table);
-  void Restore(journal::Lsn after);
+  void Restore(journal::Lsn after);  // the ids of later records
   uint64_t LeaveOutSpent(journal::AppendRequest* request, uint64_t* spent_now);
   void WhenDurable(uint64_t ticket, Done done);
   void Durable(uint64_t ticket, journal::Lsn lsn);

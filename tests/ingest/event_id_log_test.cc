@@ -149,6 +149,19 @@ TEST_F(Log, FilesGoWhenLaterOnesHoldAsManyAsAreKept) {
   EXPECT_LE(Open(kNowMs, 10).ids.size(), 20u);
 }
 
+TEST_F(Log, AJournalFromABackupGoesOnWithIdsOfItsOwn) {
+  Opened opened = Open();
+  Append(*opened.log, 5, {1});
+  opened = Open();
+  Append(*opened.log, 9, {2}, kNowMs + 10'000);
+  auto log = EventIdLog::Open({dir_.path() + "/ids", 1'000, kWindowMs, 9, /*last_lsn=*/7}, kNowMs,
+                              [](std::span<const Hash128>, int64_t) {});
+  ASSERT_TRUE(log.ok());
+  Append(*log, 7, {3});  // had been there
+  Append(*log, 9, {4});  // other events than at first
+  EXPECT_EQ(Open().ids, (Ids{1, 2, 4}));
+}
+
 TEST_F(Log, AnotherOnesFilesAreNotBelieved) {
   Opened opened = Open();
   Append(*opened.log, 500, {1});

@@ -56,6 +56,17 @@ TEST(EventIdTable, WhatIsUndoneIsNew) {
   EXPECT_TRUE(table.Insert(Id(19), 0));
 }
 
+TEST(EventIdTable, OfTwoTimesThatCameBackTheLaterCounts) {
+  EventIdTable table(10, kWindowMs);
+  table.Renew(Id(1), 0);
+  table.Renew(Id(2), 500);
+  table.Renew(Id(1), kWindowMs - 1);
+  table.Advance(2 * kWindowMs - 2);
+  EXPECT_FALSE(table.Insert(Id(1), 2 * kWindowMs - 2));
+  EXPECT_TRUE(table.Insert(Id(2), 2 * kWindowMs - 2));
+  EXPECT_EQ(table.forgotten(), 0u);
+}
+
 TEST(EventIdTable, AClockThatWasSetBackDoesNotKeepIdsForLonger) {
   EventIdTable table(10, kWindowMs);
   EXPECT_TRUE(table.Insert(Id(1), 1'000'000));
