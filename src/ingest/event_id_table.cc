@@ -51,8 +51,15 @@ void EventIdTable::Advance(int64_t now_ms) {
   if (live_from_ == head_ && ring_ != nullptr) Clear();
 }
 
-void EventIdTable::Prefetch(const Hash128& id) const {
-  if (index_ != nullptr) __builtin_prefetch(&index_[Home(EntryOf(id, 0))]);
+void EventIdTable::Prefetch(std::span<const Hash128> ids) const {
+  if (index_ == nullptr) return;
+  for (const Hash128& id : ids) __builtin_prefetch(&index_[Home(EntryOf(id, 0))]);
+  if (head_ - tail_ + ids.size() <= ids_max_) return;
+  uint64_t place = tail_ % ids_max_;
+  for (uint64_t left = std::min<uint64_t>(ids.size(), head_ - tail_); left > 0; --left) {
+    __builtin_prefetch(&index_[Home(EntryOf(ring_[place], 0))]);
+    if (++place == ids_max_) place = 0;
+  }
 }
 
 uint64_t EventIdTable::NumberAt(uint64_t place) const {

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <deque>
 #include <memory>
+#include <span>
 
 #include "core/keyed_hash.h"
 
@@ -32,7 +33,8 @@ class EventIdTable {
   // Before a run of inserts. A clock that was set back makes what is remembered no younger than
   // that.
   void Advance(int64_t now_ms);
-  void Prefetch(const Hash128& id) const;
+  // Memory that inserting these will touch, and making room for them.
+  void Prefetch(std::span<const Hash128> ids) const;
   // True: not seen within the window; it is now.
   bool Insert(const Hash128& id, int64_t now_ms);
   // As an insert of what was not seen: of two times that an id came back from disk with, the later

@@ -80,7 +80,7 @@ uint64_t SpentEvents::LeaveOutSpent(journal::AppendRequest* request, uint64_t* s
   std::vector<Hash128>& ids = request->event_ids;
   const int64_t now_ms = clock_.NowMs();
   table_.Advance(now_ms);
-  for (const Hash128& id : ids) table_.Prefetch(id);
+  table_.Prefetch(ids);
   size_t kept = 0;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] != Hash128()) {

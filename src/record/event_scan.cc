@@ -140,6 +140,12 @@ const char* EventMembers::ReadTime(std::string_view text, int64_t now_ms, int64_
 
 // 0: the value is none that an id can be.
 uint32_t EventMembers::IdSize(std::string_view text) const {
+  if (text[id_] == '"') {
+    const char* begin = text.data() + id_ + 1;
+    const char* p = begin;
+    while (*p != '"' && *p != '\\') ++p;  // the text has been checked: it ends
+    if (*p == '"') return p == begin ? 0 : static_cast<uint32_t>(p - begin) + 2;
+  }
   const std::string_view value = ValueAt(text, id_);
   if (value.empty()) return 0;
   const bool integer =

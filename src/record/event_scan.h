@@ -73,7 +73,7 @@ class EventMembers {
  public:
   // name as written, which may have escapes; value_begin is the offset of its value.
   void See(std::string_view name, bool may_escape, uint32_t value_begin) {
-    if (may_escape || (!name.empty() && name[0] == 't') || name == "id") {
+    if (may_escape || (!name.empty() && (name[0] == 't' || name[0] == 'i'))) {
       SeeCandidate(name, value_begin);
     }
   }
