@@ -2,6 +2,8 @@
 
 #include <iterator>
 
+#include "ingest/event_id_table.h"
+
 namespace varve::app {
 namespace {
 
@@ -214,8 +216,15 @@ const ConfigKey kKeys[] = {
      .choices = "fsync object"},
     {.name = "ingest.dedup_window_ms",
      .field = [](Config& c) -> FieldRef { return &c.ingest.dedup_window_ms; },
-     .description = "How long a `batchId` is remembered.",
+     .description = "How long a `batchId`, or an event's own `id`, is remembered.",
      .range = {0, 30 * kDayMs, "ms"}},
+    {.name = "ingest.event_ids_max",
+     .field = [](Config& c) -> FieldRef { return &c.ingest.event_ids_max; },
+     .description =
+         "Events' own ids remembered, of all namespaces; beyond it the oldest are forgotten before "
+         "`dedup_window_ms` is over. At most 38 bytes of memory (62.5 MiB for the default) and 17 "
+         "of disk each, taken as ids come; `0`: an event's `id` means nothing.",
+     .range = {0, ingest::EventIdTable::kIdsMax, "ids"}},
 
     {.name = "webhooks.github_secret",
      .field = [](Config& c) -> FieldRef { return &c.webhooks.github_secret; },

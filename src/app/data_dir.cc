@@ -35,6 +35,7 @@ DataDirPaths::DataDirPaths(const std::string& data_dir)
       serve_json(own + "/serve.json"),
       journal(own + "/journal"),
       state(own + "/state.db"),
+      event_ids(own + "/event-ids"),
       tmp(own + "/tmp") {}
 
 Status MakeDataDir(const DataDirPaths& paths) {

@@ -3,7 +3,7 @@
 //   DIR/…                 objects, by their keys
 //   DIR/.varve/lock       flock: exclusive by `serve`, shared by commands that open it themselves
 //   DIR/.varve/serve.json {"url", "pid", "startedMs"}: where the server that has the lock answers
-//   DIR/.varve/journal/   DIR/.varve/state.db   DIR/.varve/tmp/
+//   DIR/.varve/journal/   DIR/.varve/state.db   DIR/.varve/event-ids/   DIR/.varve/tmp/
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace varve::app {
 
 struct DataDirPaths {
   explicit DataDirPaths(const std::string& data_dir);
-  std::string root, own, lock, serve_json, journal, state, tmp;
+  std::string root, own, lock, serve_json, journal, state, event_ids, tmp;
 };
 
 // Makes DIR, DIR/.varve, its journal/ and tmp/ where they are missing. The error names what could

@@ -43,4 +43,16 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
   return lake;
 }
 
+Result<std::unique_ptr<ingest::SpentEvents>> OpenSpentEvents(const Config& config,
+                                                             const DataDirPaths& paths,
+                                                             const Lake& lake) {
+  ingest::SpentEventsOptions options;
+  options.directory = paths.event_ids;
+  options.ids_max = config.ingest.event_ids_max;
+  options.window_ms = config.ingest.dedup_window_ms;
+  options.key = lake.instance.id_key;
+  return ingest::SpentEvents::Open(std::move(options), *lake.journal, lake.flusher->EventsDone(),
+                                   SystemClock());
+}
+
 }  // namespace varve::app

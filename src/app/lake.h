@@ -9,6 +9,7 @@
 #include "app/snapshot.h"
 #include "compact/raw_ledger.h"
 #include "ingest/flusher.h"
+#include "ingest/spent_events.h"
 #include "journal/journal.h"
 #include "query/engine.h"
 #include "queue/sqlite_queue.h"
@@ -29,6 +30,11 @@ struct Lake {
   std::unique_ptr<LakeSnapshots> snapshots;
   std::unique_ptr<query::Engine> engine;
 };
+
+// For whoever ingests: reads which event ids are spent. Before the flusher starts.
+Result<std::unique_ptr<ingest::SpentEvents>> OpenSpentEvents(const Config& config,
+                                                             const DataDirPaths& paths,
+                                                             const Lake& lake);
 
 // The caller holds the directory's lock. A journal that ends torn is cut; nothing else changes.
 Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths);

@@ -39,6 +39,11 @@ void WriteIngest(const ingest::IngestStats& stats, server::MetricsWriter& out) {
   auto d = [](uint64_t value) { return static_cast<double>(value); };
   out.Counter("varve_ingest_batches_total", "Batches acknowledged", d(stats.batches));
   out.Counter("varve_ingest_duplicates_total", "Batches whose id was spent", d(stats.duplicates));
+  out.Counter("varve_ingest_duplicate_events_total", "Events left out, their ids being spent",
+              d(stats.duplicate_events));
+  out.Counter("varve_ingest_event_ids_forgotten_total",
+              "Event ids that gave way to newer ones before the dedup window was over",
+              d(stats.event_ids.forgotten));
   out.Counter("varve_ingest_refused_total", "Requests refused before the journal",
               d(stats.refused));
   out.Counter("varve_tail_items_total", "Tail items accepted", d(stats.tail_items));
@@ -142,6 +147,9 @@ std::string StatsJson(const Reporting& from) {
                           {{"batches", ingest.batches},
                            {"events", ingest.events},
                            {"duplicates", ingest.duplicates},
+                           {"duplicateEvents", ingest.duplicate_events},
+                           {"eventIds", ingest.event_ids.remembered},
+                           {"eventIdsForgotten", ingest.event_ids.forgotten},
                            {"refused", ingest.refused},
                            {"webhooks", ingest.webhooks},
                            {"tailItems", ingest.tail_items},

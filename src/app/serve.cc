@@ -118,12 +118,13 @@ class Serving {
   uint16_t port() const { return server_->port(); }
 
  private:
-  Serving(const Config& config, std::unique_ptr<Lake> lake)
+  Serving(const Config& config, std::unique_ptr<Lake> lake,
+          std::unique_ptr<ingest::SpentEvents> spent_events)
       : lake_(std::move(lake)),
         live_(config.server.limits.live_subscribers_max),
         webhooks_(Secrets(config.webhooks)),
-        ingest_(config.ingest, *lake_->journal, *lake_->flusher, *lake_->database, SystemClock(),
-                [this](journal::Lsn lsn) { PublishLive(lsn); }),
+        ingest_(config.ingest, *lake_->journal, *lake_->flusher, std::move(spent_events),
+                *lake_->database, SystemClock(), [this](journal::Lsn lsn) { PublishLive(lsn); }),
         consumer_(ConsumerOptionsOf(config, *lake_->flusher), *lake_->store, *lake_->queue,
                   *lake_->ledger, SystemClock()) {}
 
@@ -142,8 +143,10 @@ class Serving {
 };
 
 Result<std::unique_ptr<Serving>> Serving::Open(const Config& config) {
-  std::unique_ptr<Lake> lake = TRY(OpenLake(config, DataDirPaths(config.data_dir)));
-  std::unique_ptr<Serving> serving(new Serving(config, std::move(lake)));
+  const DataDirPaths paths(config.data_dir);
+  std::unique_ptr<Lake> lake = TRY(OpenLake(config, paths));
+  std::unique_ptr<ingest::SpentEvents> spent_events = TRY(OpenSpentEvents(config, paths, *lake));
+  std::unique_ptr<Serving> serving(new Serving(config, std::move(lake), std::move(spent_events)));
   TRY(serving->Start(config));
   return serving;
 }

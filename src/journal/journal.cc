@@ -177,7 +177,8 @@ Status JournalImpl::Admit(uint64_t bytes) {
 
 Status JournalImpl::Append(AppendRequest request, std::function<void(Lsn)> done) {
   uint64_t room = options_.segment_bytes - kSegmentHeaderBytes - kSegmentTailBytes;
-  uint64_t payload = request.events.size() * sizeof(record::EventRef) + request.ns.name().size() +
+  const bool has_event_ids = !request.event_ids.empty();
+  uint64_t payload = request.events.size() * EventBytes(has_event_ids) + request.ns.name().size() +
                      request.batch_id.size() + request.body.size();
   if (payload + kPageBytes > room || request.batch_id.size() > kBatchIdBytesMax) {
     return MakeError(ErrorKind::kInvalid, "RECORD_TOO_LARGE",
@@ -196,6 +197,7 @@ Status JournalImpl::Append(AppendRequest request, std::function<void(Lsn)> done)
   record.received_ms = request.received_ms;
   record.event_count = static_cast<uint32_t>(request.events.size());
   record.batch_id_size = static_cast<uint16_t>(request.batch_id.size());
+  record.has_event_ids = has_event_ids;
   record.body = std::move(request.body);
   record.done = std::move(done);
   std::lock_guard lock(mutex_);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/keyed_hash.h"
 #include "core/namespace_id.h"
 #include "core/result.h"
 #include "record/event.h"
@@ -26,7 +27,8 @@ struct AppendRequest {
   int64_t received_ms = 0;
   std::string batch_id;
   std::vector<record::EventRef> events;
-  std::string body;  // moved in; capacity for kJsonPaddingBytes more
+  std::vector<Hash128> event_ids;  // beside events, {} for one without an id; or empty: none has
+  std::string body;                // moved in; capacity for kJsonPaddingBytes more
 };
 
 struct JournalOptions {
@@ -51,6 +53,7 @@ struct Record {  // a view into a mapped segment
   int64_t received_ms;
   std::string_view batch_id;
   std::span<const record::EventRef> events;
+  std::span<const Hash128> event_ids;  // as in AppendRequest
   std::string_view body;
 };
 

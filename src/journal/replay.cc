@@ -37,10 +37,11 @@ Scan ScanRecords(const Segment& segment, NameTable& names) {
       continue;
     }
     if (scan.entries.empty()) scan.first_lsn = header->lsn;
-    const char* ns = base + at + sizeof *header + header->event_count * sizeof(record::EventRef);
+    const char* ns =
+        base + at + sizeof *header + header->event_count * EventBytes(header->has_event_ids != 0);
     scan.entries.push_back({header->received_ms, names.Intern({ns, header->ns_size}),
                             static_cast<uint32_t>(at), header->body_size, header->event_count,
-                            header->batch_id_size, header->kind});
+                            header->batch_id_size, header->kind, header->has_event_ids != 0});
     at += RecordBytes(*header);
   }
   scan.stopped_at = at;

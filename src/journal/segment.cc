@@ -120,7 +120,12 @@ Record Segment::View(uint32_t i) const {
   record.ns = *e.ns;
   record.received_ms = e.received_ms;
   record.events = {reinterpret_cast<const record::EventRef*>(at), e.event_count};
-  at += e.event_count * sizeof(record::EventRef) + e.ns->size();
+  at += e.event_count * sizeof(record::EventRef);
+  if (e.has_event_ids) {
+    record.event_ids = {reinterpret_cast<const Hash128*>(at), e.event_count};
+    at += e.event_count * sizeof(Hash128);
+  }
+  at += e.ns->size();
   record.batch_id = {at, e.batch_id_size};
   record.body = {at + e.batch_id_size, e.body_size};
   return record;

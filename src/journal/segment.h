@@ -25,6 +25,7 @@ struct IndexEntry {
   uint32_t event_count;
   uint16_t batch_id_size;
   uint8_t kind;
+  bool has_event_ids;
 };
 static_assert(sizeof(IndexEntry) == 32);
 

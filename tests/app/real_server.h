@@ -27,6 +27,7 @@ class RealServer {
     lake_ = std::move(lake).value();
     ingest_ =
         std::make_unique<ingest::EventIngest>(config.ingest, *lake_->journal, *lake_->flusher,
+                                              OpenSpentEvents(config, paths, *lake_).value(),
                                               *lake_->database, SystemClock(), [](journal::Lsn) {});
     lake_->flusher->Start();
     server::Services services;

@@ -46,6 +46,30 @@ TEST(Journal, GivesBackWhatWasAppendedNowAndAfterAReopen) {
   EXPECT_GT(AppendAndWait(*journal, EventsRequest("x")), 1u);
 }
 
+TEST(Journal, KeepsEventIdsBesideTheEventsThatHaveThem) {
+  TempDir dir;
+  AppendRequest with = EventsRequest(R"({"type":"a"}{"type":"b"})", "acme", "batch-1");
+  with.events = {{1, 0, 12}, {2, 12, 12}};
+  with.event_ids = {{}, {7, ~0ull}};
+  {
+    auto journal = MustOpen(SmallOptions(dir.path()));
+    AppendAndWait(*journal, with);
+    AppendAndWait(*journal, EventsRequest("without"));
+  }
+  auto journal = MustOpen(SmallOptions(dir.path()));
+  HotRecords hot = journal->Read(0, 100, kEverything);
+  ASSERT_EQ(hot.records.size(), 2u);
+  const Record& record = hot.records[0];
+  EXPECT_EQ(std::vector(record.event_ids.begin(), record.event_ids.end()), with.event_ids);
+  ASSERT_EQ(record.events.size(), 2u);
+  EXPECT_EQ(record.events[1].offset, 12u);
+  EXPECT_EQ(record.ns, "acme");
+  EXPECT_EQ(record.batch_id, "batch-1");
+  EXPECT_EQ(record.body, with.body);
+  EXPECT_TRUE(hot.records[1].event_ids.empty());
+  EXPECT_EQ(hot.records[1].body, "without");
+}
+
 TEST(Journal, ReadsByRangeAndKind) {
   TempDir dir;
   auto journal = MustOpen(SmallOptions(dir.path()));
