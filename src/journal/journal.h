@@ -52,12 +52,22 @@ struct Record {  // a view into a mapped segment
   std::string_view batch_id;
   std::span<const record::EventRef> events;
   std::string_view body;
+  uint32_t file = 0;  // of HotRecords::files, in whose mapping the views lie
+};
+
+// A segment as others can map it: it is neither written where it holds records, nor used for
+// others, as long as the records are pinned.
+struct RecordFile {
+  int fd;  // for reading alone
+  const char* base;
+  uint64_t bytes;
 };
 
 // Records in LSN order, alive as long as this object is. When it goes, the pages that reading it
 // has brought into this process's resident memory are given back.
 struct HotRecords {
   std::vector<Record> records;
+  std::vector<RecordFile> files;
   std::shared_ptr<const void> pins;
 };
 
