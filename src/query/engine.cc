@@ -91,9 +91,15 @@ class DuckEngine : public Engine {
                      fmt::format(R"({{"sqlBytesMax":{}}})", options_.sql_bytes_max));
   }
 
-  // A worker that cannot open what the plan reads gives way to an unused one.
+  // A worker that died while it waited for work, which shows only now, gives way to an unused one;
+  // so does one that cannot open what the plan reads.
   Status Plan(const QueryRequest& request, const Patience& patience, OpenQuery& query) {
-    const TablesMessage reads = TRY(query.worker->Check(request.sql, patience));
+    Result<TablesMessage> checked = query.worker->Check(request.sql, patience);
+    if (!checked.ok() && checked.error().code == "QUERY_FAILED") {
+      query.worker = TRY(pool_.TakeUnused(patience));
+      checked = query.worker->Check(request.sql, patience);
+    }
+    const TablesMessage reads = TRY(std::move(checked));
     TRY(query.plan.Make(reads, request, *source_, checks_));
     if (query.worker->CanServe(request.ns, query.plan.paths())) return {};
     query.worker = TRY(pool_.TakeUnused(patience));

@@ -129,8 +129,9 @@ void WorkerPool::StartOne(std::unique_lock<std::mutex>& lock) {
     unused_.push_back(std::move(started).value());
   } else {
     ++failures_;
-    failing_ = std::move(started).error();
-    LogWarn("query.worker_not_started", {{"error", failing_->message}});
+    LogWarn("query.worker_not_started", {{"error", started.error().message}});
+    failing_ = MakeError(ErrorKind::kInternal, "QUERY_FAILED",
+                         "no process could be started for the query");
   }
   arrived_.notify_all();
 }
