@@ -46,7 +46,7 @@ int RunCommandLine(int argc, char** argv) {
   root.footer(kFooter);
   Chosen chosen;
   for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddConfig,
-                    AddConvert, AddDoctor, AddDebug}) {
+                    AddConvert, AddDoctor, AddDebug, AddSqlWorker}) {
     add(root, chosen);
   }
   try {

@@ -439,8 +439,19 @@ const ConfigKey kKeys[] = {
      .range = {0, 1024 * kGiB, "bytes"}},
     {.name = "query.instances_ready",
      .field = [](Config& c) -> FieldRef { return &c.query.instances_ready; },
-     .description = "Engines kept open in advance, so that a query need not wait for one.",
+     .description = "Engines kept open in advance, each in a process of its own, so that a query "
+                    "need not wait for one.",
      .range = {0, 64, "engines"}},
+    {.name = "query.worker_overhead_bytes",
+     .field = [](Config& c) -> FieldRef { return &c.query.worker_overhead_bytes; },
+     .description =
+         "What a query's process may have beyond `query.memory_bytes_max`; what it wants "
+         "beyond both it does not get.",
+     .range = {128 * kMiB, 1024 * kGiB, "bytes"}},
+    {.name = "query.worker_nice",
+     .field = [](Config& c) -> FieldRef { return &c.query.worker_nice; },
+     .description = "How far the processes of queries stand behind the server's own work.",
+     .range = {0, 19, "steps"}},
     {.name = "query.files_checked_max",
      .field = [](Config& c) -> FieldRef { return &c.query.files_checked_max; },
      .description = "Parquet files whose footers are remembered.",

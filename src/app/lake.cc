@@ -1,5 +1,6 @@
 #include "app/lake.h"
 
+#include "app/config_load.h"
 #include "core/clock.h"
 #include "store/local_store.h"
 
@@ -15,6 +16,15 @@ ingest::FlusherOptions FlusherOptionsOf(const Config& config) {
   options.raw_events_prefix = config.flush.raw_events_prefix;
   options.dedup_window_ms = config.ingest.dedup_window_ms;
   return options;
+}
+
+// Where the system looks for the program's libraries: all that a SQL worker needs to start.
+std::vector<std::string> LoaderEnvironment() {
+  std::vector<std::string> kept;
+  for (const auto& [name, value] : ProcessEnvironment()) {
+    if (name == "LD_LIBRARY_PATH") kept.push_back(name + "=" + value);
+  }
+  return kept;
 }
 
 }  // namespace
@@ -39,6 +49,7 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
       SnapshotPaths{config.flush.raw_events_prefix, config.compact.parquet_prefix});
   query::EngineOptions engine = config.query;
   engine.temp_directory = paths.tmp;
+  engine.worker.environment = LoaderEnvironment();
   lake->engine = TRY(query::Engine::Open(std::move(engine), lake->snapshots.get(), clock, random));
   return lake;
 }

@@ -109,6 +109,17 @@ void WriteNotify(const notify::NotifyStats& stats, server::MetricsWriter& out) {
               d(stats.announce_failures));
 }
 
+void WriteQueries(const query::EngineStats& stats, server::MetricsWriter& out) {
+  auto d = [](uint64_t value) { return static_cast<double>(value); };
+  out.Gauge("varve_query_workers", "Processes that run SQL", d(stats.workers_alive));
+  out.Counter("varve_query_workers_started_total", "Processes started to run SQL",
+              d(stats.workers_started));
+  out.Counter("varve_query_workers_killed_total", "Of them killed: time over, or client gone",
+              d(stats.workers_killed));
+  out.Counter("varve_query_workers_crashed_total", "Of them ended by themselves in a statement",
+              d(stats.workers_crashed));
+}
+
 }  // namespace
 
 void WriteMetrics(const Reporting& from, server::MetricsWriter& out) {
@@ -118,6 +129,7 @@ void WriteMetrics(const Reporting& from, server::MetricsWriter& out) {
   WriteQueues(*from.lake->queue, out);
   WriteCompaction(from.consumer->stats(), out);
   WriteNotify(from.notifier->stats(), out);
+  WriteQueries(from.lake->engine->stats(), out);
 }
 
 std::string StatsJson(const Reporting& from) {

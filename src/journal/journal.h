@@ -55,12 +55,22 @@ struct Record {  // a view into a mapped segment
   std::span<const record::EventRef> events;
   std::span<const Hash128> event_ids;  // as in AppendRequest
   std::string_view body;
+  uint32_t file = 0;  // of HotRecords::files, in whose mapping the views lie
+};
+
+// A segment as others can map it: it is neither written where it holds records, nor used for
+// others, as long as the records are pinned.
+struct RecordFile {
+  int fd;  // for reading alone
+  const char* base;
+  uint64_t bytes;
 };
 
 // Records in LSN order, alive as long as this object is. When it goes, the pages that reading it
 // has brought into this process's resident memory are given back.
 struct HotRecords {
   std::vector<Record> records;
+  std::vector<RecordFile> files;
   std::shared_ptr<const void> pins;
 };
 

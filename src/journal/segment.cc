@@ -36,6 +36,7 @@ Status WriteAll(int fd, std::string_view bytes, uint64_t at, const std::string& 
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(read_fd_, other.read_fd_);
   std::swap(base_, other.base_);
   std::swap(bytes_, other.bytes_);
   return *this;
@@ -44,9 +45,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 MappedFile::~MappedFile() {
   if (base_ != nullptr) munmap(const_cast<char*>(base_), bytes_);
   if (fd_ >= 0) close(fd_);
+  if (read_fd_ >= 0) close(read_fd_);
 }
 
 Status MappedFile::Map(const std::string& path, uint64_t bytes) {
+  read_fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (read_fd_ < 0) return ErrnoError(errno, "open journal segment " + path);
   void* base = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd_, 0);
   if (base == MAP_FAILED) return ErrnoError(errno, "map journal segment " + path);
   base_ = static_cast<const char*>(base);

@@ -47,12 +47,13 @@ class MappedFile {
   Status WriteDurably(std::string_view bytes, uint64_t at);
   void DropPages() const;  // out of resident memory; they stay in the page cache
   int fd() const { return fd_; }
+  int read_fd() const { return read_fd_; }  // cannot be written through, so it can be handed out
   const char* base() const { return base_; }
   uint64_t bytes() const { return bytes_; }
 
  private:
   Status Map(const std::string& path, uint64_t bytes);
-  int fd_ = -1;
+  int fd_ = -1, read_fd_ = -1;
   const char* base_ = nullptr;
   uint64_t bytes_ = 0;
 };
