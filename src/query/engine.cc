@@ -91,20 +91,29 @@ class DuckEngine : public Engine {
                      fmt::format(R"({{"sqlBytesMax":{}}})", options_.sql_bytes_max));
   }
 
-  // A worker that died while it waited for work, which shows only now, gives way to an unused one;
-  // so does one that cannot open what the plan reads.
+  // A worker that died while it waited for work, which shows only now, gives way to an unused one,
+  // of which each may have died too; so does one that cannot open what the plan reads.
   Status Plan(const QueryRequest& request, const Patience& patience, OpenQuery& query) {
     Result<TablesMessage> checked = query.worker->Check(request.sql, patience);
-    if (!checked.ok() && checked.error().code == "QUERY_FAILED") {
-      query.worker = TRY(pool_.TakeUnused(patience));
-      checked = query.worker->Check(request.sql, patience);
-    }
+    if (Died(checked)) checked = CheckWithUnused(request, patience, query);
     const TablesMessage reads = TRY(std::move(checked));
     TRY(query.plan.Make(reads, request, *source_, checks_));
     if (query.worker->CanServe(request.ns, query.plan.paths())) return {};
-    query.worker = TRY(pool_.TakeUnused(patience));
-    TRY(query.worker->Check(request.sql, patience));
+    TRY(CheckWithUnused(request, patience, query));
     return {};
+  }
+
+  static bool Died(const Result<TablesMessage>& checked) {
+    return !checked.ok() && checked.error().code == "QUERY_FAILED";
+  }
+
+  Result<TablesMessage> CheckWithUnused(const QueryRequest& request, const Patience& patience,
+                                        OpenQuery& query) {
+    for (uint32_t died = 0;; ++died) {
+      query.worker = TRY(pool_.TakeUnused(patience));
+      Result<TablesMessage> checked = query.worker->Check(request.sql, patience);
+      if (!Died(checked) || died == options_.instances_ready) return checked;
+    }
   }
 
   // A result with rows left becomes a cursor; a worker that nothing went wrong in is used again.
