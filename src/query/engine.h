@@ -40,7 +40,7 @@ struct EngineOptions {
   uint64_t temp_bytes_max = 4ull << 30;
   uint32_t instances_ready = 2;  // kept open in advance, each in a worker
   WorkerCommand worker;
-  uint64_t worker_overhead_bytes = 384ull << 20;  // beyond memory_bytes_max; see worker_limits.cc
+  uint64_t worker_overhead_bytes = 512ull << 20;  // beyond memory_bytes_max; see worker_limits.cc
   uint32_t worker_nice = 5;                       // behind the server's own work
   uint32_t files_checked_max = 200'000;           // whose footers are remembered
 };
