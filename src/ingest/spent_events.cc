@@ -151,9 +151,11 @@ void SpentEvents::Durable(uint64_t ticket, journal::Lsn lsn) {
     durable_lsn_ = lsn;
     if (waiters_.empty()) return;
     auto is_told = [&](const Waiter& waiter) { return waiter.ticket <= ticket; };
-    auto rest = std::ranges::stable_partition(waiters_, std::not_fn(is_told));
-    told.assign(std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
-    waiters_.erase(rest.begin(), rest.end());
+    // Not std::ranges': libstdc++ 12's subrange does not compile with clang 14.
+    const auto first_told =
+        std::stable_partition(waiters_.begin(), waiters_.end(), std::not_fn(is_told));
+    told.assign(std::make_move_iterator(first_told), std::make_move_iterator(waiters_.end()));
+    waiters_.erase(first_told, waiters_.end());
   }
   for (Waiter& waiter : told) waiter.done({lsn});
 }
