@@ -38,6 +38,7 @@ bool ArmCrashPoint() {
 
 int RunCommandLine(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the write
   if (!ArmCrashPoint()) return kExitUsage;
   CLI::App root("varve: events in over HTTP, durable when acknowledged, answered by SQL");
   root.name("varve");

@@ -24,10 +24,14 @@ struct DataDirPaths {
 // not be made.
 Status MakeDataDir(const DataDirPaths& paths);
 
+// The error of a file or directory in there that cannot be written, with the way out behind it.
+Error CannotWrite(const DataDirPaths& paths, Error error);
+
 class DataDirLock {
  public:
   enum class Mode { kExclusive, kShared };
-  // kConflict, DATA_DIR_BUSY: another process has it.
+  // Asks for two seconds: a killed process may hold it for a moment longer. kConflict,
+  // DATA_DIR_BUSY: another one has it, whose number the message has.
   static Result<DataDirLock> Take(const DataDirPaths& paths, Mode mode);
   DataDirLock(DataDirLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   DataDirLock& operator=(DataDirLock&&) = delete;

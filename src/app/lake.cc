@@ -14,6 +14,10 @@ ingest::FlusherOptions FlusherOptionsOf(const Config& config) {
   options.raw_events_batch_size = config.flush.raw_events_batch_size;
   options.flush_interval_ms = config.flush.flush_interval_ms;
   options.raw_events_prefix = config.flush.raw_events_prefix;
+  options.unit_bytes_max = config.flush.unit_bytes_max;
+  options.unit_files_max = config.flush.unit_files_max;
+  options.retry_ms_max = config.flush.retry_ms_max;
+  options.stop_ms_max = config.flush.stop_ms_max;
   options.dedup_window_ms = config.ingest.dedup_window_ms;
   return options;
 }
@@ -29,7 +33,8 @@ std::vector<std::string> LoaderEnvironment() {
 
 }  // namespace
 
-Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths) {
+Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths,
+                                       LakeUse use) {
   const Clock& clock = SystemClock();
   Random& random = SystemRandom();
   auto lake = std::make_unique<Lake>();
@@ -40,7 +45,8 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
   journal::JournalOptions journal = config.journal;
   journal.directory = paths.journal;
   journal.flushed_lsn = TRY(ingest::FlushedUpTo(*lake->database));
-  lake->journal = TRY(journal::OpenJournal(std::move(journal), clock));
+  lake->journal = TRY(use == LakeUse::kServe ? journal::OpenJournal(std::move(journal), clock)
+                                             : journal::OpenJournalToRead(journal));
   lake->flusher = TRY(ingest::Flusher::Open(FlusherOptionsOf(config), lake->instance,
                                             *lake->journal, *lake->store, *lake->database, clock));
   lake->ledger = TRY(compact::RawLedger::Open(*lake->database, lake->instance.tag));

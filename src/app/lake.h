@@ -36,7 +36,13 @@ Result<std::unique_ptr<ingest::SpentEvents>> OpenSpentEvents(const Config& confi
                                                              const DataDirPaths& paths,
                                                              const Lake& lake);
 
-// The caller holds the directory's lock. A journal that ends torn is cut; nothing else changes.
-Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths);
+enum class LakeUse : uint8_t {
+  kServe,  // a journal that ends torn is cut, and goes on
+  kRead,   // the journal is looked at, and takes nothing
+};
+
+// The caller holds the directory's lock.
+Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths,
+                                       LakeUse use);
 
 }  // namespace varve::app

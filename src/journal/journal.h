@@ -87,8 +87,10 @@ class Journal {
   virtual ~Journal() = default;
   // done runs on the committer thread after the record is on disk; it must not block.
   // kExhausted (JOURNAL_FULL | DISK_FULL | BUSY), kInvalid (RECORD_TOO_LARGE), kRetryable
-  // (JOURNAL_CLOSED): nothing was taken. A failed fdatasync ends the process.
+  // (JOURNAL_CLOSED | JOURNAL_BLOCKED): nothing was taken. A failed fdatasync ends the process.
   virtual Status Append(AppendRequest request, std::function<void(Lsn)> done) = 0;
+  // What Append would say now to a record of so many bytes that fits a segment.
+  virtual Status WouldTake(uint64_t bytes) const = 0;
   // Records with lsn in (after, upto] of the kinds in the mask (bit 1 << kind).
   virtual HotRecords Read(Lsn after, Lsn upto, uint32_t kinds) const = 0;
   virtual Lsn last_lsn() const = 0;
@@ -104,5 +106,9 @@ class Journal {
 // it. kCorrupt (JOURNAL_CORRUPT): an acknowledged record is damaged or missing; the message names
 // file and offset. A torn tail (written, never acknowledged) is dropped, counted and logged.
 Result<std::unique_ptr<Journal>> OpenJournal(JournalOptions options, const Clock& clock);
+
+// The same records, and nothing in the directory is changed: several processes may look at once,
+// while none writes. Append is kInvalid.
+Result<std::unique_ptr<Journal>> OpenJournalToRead(const JournalOptions& options);
 
 }  // namespace varve::journal

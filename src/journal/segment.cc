@@ -89,6 +89,25 @@ Result<MappedFile> MappedFile::Open(const std::string& path, uint64_t bytes) {
   return file;
 }
 
+Result<MappedFile> MappedFile::OpenToRead(const std::string& path, uint64_t bytes) {
+  std::string doing = "open journal segment " + path;
+  MappedFile file;
+  file.fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  if (file.fd_ < 0 || fstat(file.fd_, &status) != 0) return ErrnoError(errno, doing);
+  // Zeros everywhere, and the file's pages over them: a page that the file lacks must not fault.
+  void* base = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return ErrnoError(errno, "map journal segment " + path);
+  file.base_ = static_cast<const char*>(base);
+  file.bytes_ = bytes;
+  const uint64_t present = std::min(bytes, static_cast<uint64_t>(status.st_size));
+  if (present > 0 &&
+      mmap(base, present, PROT_READ, MAP_SHARED | MAP_FIXED, file.fd_, 0) == MAP_FAILED) {
+    return ErrnoError(errno, "map journal segment " + path);
+  }
+  return file;
+}
+
 Status MappedFile::WriteDurably(std::string_view bytes, uint64_t at) {
   TRY(WriteAll(fd_, bytes, at, "write a journal segment's header"));
   if (fdatasync(fd_) != 0) return ErrnoError(errno, "sync a journal segment's header");

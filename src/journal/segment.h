@@ -43,6 +43,8 @@ class MappedFile {
   // Opens it at its present size; a size that is not `bytes` (cut by a failing disk) is restored
   // with zeros, which do not verify as records.
   static Result<MappedFile> Open(const std::string& path, uint64_t bytes);
+  // The same view of a file that stays as it is.
+  static Result<MappedFile> OpenToRead(const std::string& path, uint64_t bytes);
 
   Status WriteDurably(std::string_view bytes, uint64_t at);
   void DropPages() const;  // out of resident memory; they stay in the page cache

@@ -22,7 +22,7 @@ class RealServer {
     config.journal.segment_bytes = 4 << 20;
     DataDirPaths paths(config.data_dir);
     EXPECT_TRUE(MakeDataDir(paths).ok());
-    Result<std::unique_ptr<Lake>> lake = OpenLake(config, paths);
+    Result<std::unique_ptr<Lake>> lake = OpenLake(config, paths, LakeUse::kServe);
     EXPECT_TRUE(lake.ok()) << lake.error().message;
     lake_ = std::move(lake).value();
     ingest_ =
