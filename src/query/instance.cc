@@ -10,6 +10,8 @@ namespace varve::query {
 
 namespace {
 
+constexpr size_t kFootersKeptMax = 1000;  // files; their footers count against no limit of DuckDB's
+
 struct Setting {
   const char* name;
   const char* value;
@@ -71,7 +73,9 @@ Result<std::unique_ptr<Instance>> Instance::Open(const SetupMessage& setup) {
 
 Status Instance::Close(std::span<const std::string> paths) {
   CHECK(!closed_);
-  for (const std::string& sql : {"SET allowed_paths = " + SqlStringList(paths),
+  const bool remember_footers = paths.size() <= kFootersKeptMax;
+  for (const std::string& sql : {fmt::format("SET parquet_metadata_cache = {}", remember_footers),
+                                 "SET allowed_paths = " + SqlStringList(paths),
                                  std::string("SET enable_external_access = false"),
                                  std::string("SET lock_configuration = true")}) {
     const Status set = Execute(sql);

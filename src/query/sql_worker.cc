@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "core/clock.h"
 #include "query/channel.h"
@@ -75,7 +77,10 @@ class SqlWorker {
   Status Check(std::string_view sql) {
     if (!instance_ || execution_) return OutOfTurn();
     files_.reset();
-    statement_ = TRY(CheckStatement(*instance_, sql));
+    if (sql != last_checked_.first) {  // a dashboard asks the same again and again
+      last_checked_ = {std::string(sql), TRY(CheckStatement(*instance_, sql))};
+    }
+    statement_ = last_checked_.second;
     return channel_.Send(FrameType::kTables,
                          Encode(TablesMessage{statement_->reads_events, statement_->reads_logs}),
                          forever_);
@@ -124,8 +129,9 @@ class SqlWorker {
   const Patience forever_;
   SetupMessage setup_;
   std::unique_ptr<Instance> instance_;
-  std::optional<Statement> statement_;  // checked, and not yet run
-  std::unique_ptr<MappedFiles> files_;  // for the statement to come
+  std::pair<std::string, Statement> last_checked_;  // a text, and what it is
+  std::optional<Statement> statement_;              // checked, and not yet run
+  std::unique_ptr<MappedFiles> files_;              // for the statement to come
   std::unique_ptr<Execution> execution_;
 };
 
