@@ -13,6 +13,7 @@
 #include <atomic>
 #include <thread>
 
+#include "core/huge_pages.h"
 #include "record/event_file_writer.h"
 #include "record/event_scan.h"
 #include "record/event_sort.h"
@@ -45,6 +46,11 @@ std::vector<std::string_view> ChunksOf(std::string_view text) {
   return chunks;
 }
 
+void ReserveHuge(std::vector<EventSlice>* events, size_t count) {
+  events->reserve(count);
+  AdviseHugePages(events->data(), count * sizeof(EventSlice));
+}
+
 class Converter {
  public:
   Converter(std::string output, const ConvertOptions& options)
@@ -59,6 +65,7 @@ class Converter {
 
  private:
   Status ReadInput(const std::string& path, NdjsonInput& input);
+  void MakeRoom(const std::vector<EventScanResult>& scans, uint64_t text_bytes);
   Status AddSegment(const std::string& path, std::unique_ptr<NdjsonSegment> segment);
   std::vector<EventScanResult> Scan(const std::vector<std::string_view>& chunks);
   Status TakeProblems(const std::string& path, const EventScanResult& scan);
@@ -132,9 +139,25 @@ Status Converter::TakeProblems(const std::string& path, const EventScanResult& s
   return {};
 }
 
+// Room for as many events as will be held if the rest of the input is like what is about to be
+// added: moving them whenever there are twice as many costs as much as sorting them.
+void Converter::MakeRoom(const std::vector<EventScanResult>& scans, uint64_t text_bytes) {
+  uint64_t events = held_events_.size();
+  for (const EventScanResult& scan : scans) events += scan.events.size();
+  if (events <= held_events_.capacity()) return;
+  const uint64_t text_read = held_text_bytes_ + text_bytes;
+  const uint64_t text_left =
+      progress_.bytes_total - std::min(progress_.bytes_total, progress_.bytes_read + text_bytes);
+  const uint64_t event_bytes = text_read / events;
+  const uint64_t to_come = std::min(text_left / std::max<uint64_t>(event_bytes, 1),
+                                    HeldBytesMax() / (event_bytes + 2 * sizeof(EventSlice)));
+  ReserveHuge(&held_events_, events + to_come + to_come / 16);
+}
+
 Status Converter::AddSegment(const std::string& path, std::unique_ptr<NdjsonSegment> segment) {
   const std::vector<std::string_view> chunks = ChunksOf(segment->text());
   const std::vector<EventScanResult> scans = Scan(chunks);
+  MakeRoom(scans, segment->text().size());
   for (size_t i = 0; i < chunks.size(); ++i) {
     auto taken = TakeProblems(path, scans[i]);
     if (!taken.ok()) return taken;
@@ -179,6 +202,7 @@ Status Converter::Spill() {
 }
 
 Status Converter::WriteHeld(EventFileWriter& writer) {
+  ReserveHuge(&scratch_, held_events_.size());
   SortByTime(&held_events_, &scratch_);
   scratch_ = {};
   std::span<const EventSlice> rest = held_events_;

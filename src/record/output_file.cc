@@ -13,6 +13,7 @@
 
 #include "core/check.h"
 #include "core/crash_point.h"
+#include "core/huge_pages.h"
 
 namespace varve::record {
 
@@ -96,7 +97,7 @@ OutputFile::Block OutputFile::NewBlock() {
   const std::lock_guard lock(mutex_);
   if (spare_.empty()) {
     Block block;
-    block.bytes.reset(static_cast<char*>(std::aligned_alloc(kDiskAlign, kBlockBytes)));
+    block.bytes.reset(static_cast<char*>(AllocateHugePages(kBlockBytes)));
     CHECK(block.bytes != nullptr);
     return block;
   }

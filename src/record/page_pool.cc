@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "core/check.h"
+#include "core/huge_pages.h"
 
 namespace varve::record {
 
@@ -14,7 +16,37 @@ namespace {
 constexpr size_t kAlignment = 64;
 constexpr int kClassMin = 6;    // 64 bytes
 constexpr int kClassKept = 15;  // smaller blocks go back to malloc
+constexpr size_t kSlabBytes = 2 * kHugePageBytes;
 }  // namespace
+
+PagePool::~PagePool() {
+  for (void* slab : slabs_) std::free(slab);
+}
+
+// Blocks are of 2^k bytes, so what is left of a slab that is too small for one is at most the half.
+void* PagePool::TakeKept(int size_class) {
+  const std::lock_guard lock(mutex_);
+  auto& blocks = free_[size_class];
+  if (!blocks.empty()) {
+    void* block = blocks.back();
+    blocks.pop_back();
+    return block;
+  }
+  const size_t bytes = size_t{1} << size_class;
+  if (slab_rest_bytes_ >= bytes) {
+    slab_rest_bytes_ -= bytes;
+    return std::exchange(slab_rest_, slab_rest_ + bytes);
+  }
+  const size_t slab_bytes = std::max(bytes, kSlabBytes);
+  auto* slab = static_cast<char*>(AllocateHugePages(slab_bytes));
+  if (slab == nullptr) return nullptr;
+  slabs_.push_back(slab);
+  if (slab_bytes - bytes > slab_rest_bytes_) {
+    slab_rest_ = slab + bytes;
+    slab_rest_bytes_ = slab_bytes - bytes;
+  }
+  return slab;
+}
 
 int PagePool::ClassOf(int64_t size) {
   return std::max(kClassMin, static_cast<int>(std::bit_width(static_cast<uint64_t>(size) - 1)));
@@ -29,16 +61,8 @@ arrow::Status PagePool::Allocate(int64_t size, int64_t alignment, uint8_t** out)
   }
   const int size_class = ClassOf(size);
   if (size < 0 || size_class >= kClasses) return arrow::Status::OutOfMemory("size");
-  void* block = nullptr;
-  if (size_class >= kClassKept) {
-    const std::lock_guard lock(mutex_);
-    auto& blocks = free_[size_class];
-    if (!blocks.empty()) {
-      block = blocks.back();
-      blocks.pop_back();
-    }
-  }
-  if (block == nullptr) block = std::aligned_alloc(kAlignment, size_t{1} << size_class);
+  void* block = size_class >= kClassKept ? TakeKept(size_class)
+                                         : std::aligned_alloc(kAlignment, size_t{1} << size_class);
   if (block == nullptr) return arrow::Status::OutOfMemory("a page buffer");
   allocated_ += size;
   total_ += size;

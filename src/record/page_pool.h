@@ -13,14 +13,11 @@ namespace varve::record {
 
 // A file writer frees and asks for the same large buffers for every page and row group. An
 // allocator gives such memory back to the system, which then must clear it again: a sixth of the
-// time it takes to write a file. This pool keeps it until the pool goes. Thread-safe.
+// time it takes to write a file. This pool cuts it from slabs of huge pages, and keeps it until the
+// pool goes. Thread-safe.
 class PagePool : public arrow::MemoryPool {
  public:
-  ~PagePool() override {
-    for (auto& blocks : free_) {
-      for (void* block : blocks) std::free(block);
-    }
-  }
+  ~PagePool() override;
 
   using arrow::MemoryPool::Allocate;
   using arrow::MemoryPool::Free;
@@ -38,9 +35,13 @@ class PagePool : public arrow::MemoryPool {
  private:
   static constexpr int kClasses = 48;  // of 2^k bytes
   static int ClassOf(int64_t size);
+  void* TakeKept(int size_class);
 
   std::mutex mutex_;
   std::vector<void*> free_[kClasses];
+  std::vector<void*> slabs_;
+  char* slab_rest_ = nullptr;  // of the newest slab, what no block was cut from yet
+  size_t slab_rest_bytes_ = 0;
   std::atomic<int64_t> allocated_{0}, total_{0}, count_{0};
 };
 
