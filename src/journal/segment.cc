@@ -92,9 +92,9 @@ Result<MappedFile> MappedFile::Open(const std::string& path, uint64_t bytes) {
 Result<MappedFile> MappedFile::OpenToRead(const std::string& path, uint64_t bytes) {
   std::string doing = "open journal segment " + path;
   MappedFile file;
-  file.fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  file.read_fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat status;
-  if (file.fd_ < 0 || fstat(file.fd_, &status) != 0) return ErrnoError(errno, doing);
+  if (file.read_fd_ < 0 || fstat(file.read_fd_, &status) != 0) return ErrnoError(errno, doing);
   // Zeros everywhere, and the file's pages over them: a page that the file lacks must not fault.
   void* base = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return ErrnoError(errno, "map journal segment " + path);
@@ -102,7 +102,7 @@ Result<MappedFile> MappedFile::OpenToRead(const std::string& path, uint64_t byte
   file.bytes_ = bytes;
   const uint64_t present = std::min(bytes, static_cast<uint64_t>(status.st_size));
   if (present > 0 &&
-      mmap(base, present, PROT_READ, MAP_SHARED | MAP_FIXED, file.fd_, 0) == MAP_FAILED) {
+      mmap(base, present, PROT_READ, MAP_SHARED | MAP_FIXED, file.read_fd_, 0) == MAP_FAILED) {
     return ErrnoError(errno, "map journal segment " + path);
   }
   return file;

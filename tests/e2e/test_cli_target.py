@@ -21,7 +21,7 @@ def test_ipv6_addresses(start):
     assert server.value("SELECT count(*) FROM events") == 2
     tail = subprocess.Popen([BINARY, "tail", "--url", info["url"], "--limit", "1", "--json"],
                             env=server.env, stdout=subprocess.PIPE)
-    wait_until("the watcher", lambda: b"varve_live_subscribers 1" in server.get("/metrics").body)
+    wait_until("the watcher", lambda: b"\nlive_subscribers 1\n" in server.get("/metrics").body)
     server.ingest([{"type": "seen"}])
     assert b'"seen"' in tail.communicate(timeout=30)[0]
     assert server.cli("doctor", "--data", server.data).returncode == 0

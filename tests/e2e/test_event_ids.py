@@ -71,49 +71,51 @@ def test_the_bound_forgets_the_oldest(start):
 class Sender(threading.Thread):
     """Sends batches until each is answered, over kills; new batches mix in events of old ones."""
 
-    def __init__(self, server, first, count, seed):
+    def __init__(self, server, first, seed):
         super().__init__(daemon=True)
         self.server, self.chance = server, random.Random(seed)
-        self.first, self.count = first, count
-        self.stopping = threading.Event()
+        self.first, self.sent = first, []
+        self.enough = threading.Event()
         self.failed = None
 
     def run(self):
-        sent = []
-        for batch in range(self.count):
-            fresh = [self.first + batch * 10 + i for i in range(10)]
-            again = self.chance.sample(sent, min(len(sent), 3))
-            body = [event(n) for n in fresh + again]
-            sent += fresh
-            while not self.stopping.is_set():
-                try:
-                    reply = self.server.ingest(body)
-                except Exception:  # no answer, or one cut short: the server was killed
-                    continue
-                if reply.status == 200:
-                    break
-                if reply.status not in (429, 503):
-                    self.failed = reply.body
-                    return
+        while not self.enough.is_set() and self.failed is None:
+            start = self.first + len(self.sent)
+            fresh = list(range(start, start + 10))
+            again = self.chance.sample(self.sent, min(len(self.sent), 3))
+            self.failed = self.send([event(n) for n in fresh + again])
+            self.sent += fresh
+
+    def send(self, body):
+        while True:
+            try:
+                reply = self.server.ingest(body)
+            except Exception:  # no answer, or one cut short: the server was killed
+                continue
+            if reply.status == 200:
+                return None
+            if reply.status not in (429, 503):
+                return reply.body
 
 
 def test_retries_over_kills_store_every_event_exactly_once(start):
     chance = random.Random(20261121)
     server = start(env={"VARVE_FLUSH_EVENTS_FLUSH_MS": "40"})
-    senders = [Sender(server, 1_000_000 * (i + 1), 150, seed=i) for i in range(3)]
+    senders = [Sender(server, 1_000_000 * (i + 1), seed=i) for i in range(3)]
     for sender in senders:
         sender.start()
     pause = threading.Event()
-    kills = 0
-    while any(sender.is_alive() for sender in senders):
+    for _ in range(8):
         pause.wait(chance.uniform(0.05, 0.4))  # the moment of the kill is this test's input
         server.kill()
-        kills += 1
         server.start()
-        pause.wait(0.2)
-    assert kills >= 3
-    assert [sender.failed for sender in senders] == [None] * 3
-    expected = sorted(s.first + n for s in senders for n in range(s.count * 10))
+    for sender in senders:
+        sender.enough.set()
+    for sender in senders:
+        sender.join(60)
+    assert [(sender.is_alive(), sender.failed) for sender in senders] == [(False, None)] * 3
+    expected = sorted(n for sender in senders for n in sender.sent)
+    assert len(expected) > 100
     assert numbers(server) == expected
     server.restart()
     assert numbers(server) == expected

@@ -131,9 +131,9 @@ def alive(server):
 
 
 def test_a_file_size_limit_is_an_error_of_the_write(start):
-    server = start(prefix=["prlimit", "--fsize=700000:unlimited"],
+    server = start(prefix=["prlimit", "--fsize=700000:unlimited"], wait="/health",
                    env={**SMALL_JOURNAL, "VARVE_FLUSH_EVENTS_FLUSH_MS": "50"})
-    reply = wait_until("a refusal", lambda: server.ingest([{"type": "a"}]))
+    reply = server.ingest([{"type": "a"}])
     assert (reply.status, reply.json()["code"]) == (507, "DISK_FULL")
     assert server.get("/ready").json()["code"] == "DISK_FULL"
     subprocess.run(["prlimit", f"--pid={server.process.pid}", "--fsize=unlimited:unlimited"],

@@ -52,9 +52,10 @@ class Reply:
 
 
 class Server:
-    """prefix: a command that runs the server in surroundings of its own."""
+    """prefix: a command that runs the server in surroundings of its own. wait: until this path is
+    answered with 200; "/health" for a server that has started and takes no input."""
 
-    def __init__(self, data, env=None, args=(), listen=None, wait=True, prefix=(), log=None,
+    def __init__(self, data, env=None, args=(), listen=None, wait="/ready", prefix=(), log=None,
                  host="127.0.0.1"):
         self.data = pathlib.Path(data)
         self.host, self.port = host, free_port()
@@ -65,20 +66,20 @@ class Server:
         self.process = None
         self.start(wait)
 
-    def start(self, wait=True):
+    def start(self, wait="/ready"):
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [*self.prefix, BINARY, "serve", "--data", self.data, "--listen", self.listen, *self.args],
             env=self.env, stderr=self.log, stdout=self.log)
         if wait:
-            self.wait_ready()
+            self.wait_ready(wait)
 
-    def wait_ready(self, seconds=30):
+    def wait_ready(self, path="/ready", seconds=30):
         def ready():
             assert self.process.poll() is None, \
                 f"varve ended with {self.process.returncode}:\n{self.log_text()[-3000:]}"
             try:
-                return self.request("GET", "/ready").status == 200
+                return self.request("GET", path).status == 200
             except OSError:
                 return False
         wait_until("the server to be ready", ready, seconds)
