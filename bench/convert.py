@@ -67,8 +67,11 @@ def query():
         ORDER BY ts) TO '{THEIRS}' (FORMAT parquet, COMPRESSION snappy)"""
 
 
-def run(args):
-    """Seconds and peak resident MB of a process, and what it printed."""
+def run(args, output):
+    """Seconds and peak resident MB of a process, and what it printed. What an earlier one wrote is
+    on the disk before it starts."""
+    output.unlink(missing_ok=True)
+    os.sync()
     start = time.perf_counter()
     child = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, text=True)
     printed = child.stdout.read()
@@ -105,8 +108,8 @@ if not INPUT.exists():
 varve = pathlib.Path(os.environ.get("VARVE", VARVE))
 rows = []
 for i in range(max(RUNS, 5)):
-    ours_s, ours_mb, _ = run([varve, "convert", "--quiet", INPUT, "-o", OURS])
-    _, theirs_mb, printed = run([sys.executable, "-c", DUCKDB, query()])
+    ours_s, ours_mb, _ = run([varve, "convert", "--quiet", INPUT, "-o", OURS], OURS)
+    _, theirs_mb, printed = run([sys.executable, "-c", DUCKDB, query()], THEIRS)
     theirs_s = float(printed)
     if i == 0:
         check_apart()

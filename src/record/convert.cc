@@ -193,7 +193,7 @@ Status Converter::ReadInput(const std::string& path, NdjsonInput& input) {
 }
 
 Status Converter::Spill() {
-  SortByTime(&held_events_, &scratch_);
+  SortByTime(&held_events_, &scratch_, threads_);
   auto added = runs_.Add(held_events_);
   held_events_.clear();
   held_.clear();
@@ -203,7 +203,7 @@ Status Converter::Spill() {
 
 Status Converter::WriteHeld(EventFileWriter& writer) {
   ReserveHuge(&scratch_, held_events_.size());
-  SortByTime(&held_events_, &scratch_);
+  SortByTime(&held_events_, &scratch_, threads_);
   scratch_ = {};
   std::span<const EventSlice> rest = held_events_;
   while (!rest.empty()) {
