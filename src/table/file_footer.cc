@@ -201,8 +201,8 @@ void Truncate(const Type& type, ColumnStats& stats) {
 Result<FileFooter> ReadFileFooter(const ReadRange& read, uint64_t file_bytes) {
   const std::string bytes = TRY(FooterBytes(read, file_bytes));
   try {
-    auto size = static_cast<int64_t>(bytes.size());
-    const auto metadata = pq::FileMetaData::Make(bytes.data(), &size);
+    const auto size = static_cast<int64_t>(bytes.size());
+    const auto metadata = pq::FileMetaData::Make(bytes.data(), size);
     return FromMetadata(*metadata, file_bytes);
   } catch (const std::exception& e) {
     return MakeError(ErrorKind::kCorrupt, "BAD_PARQUET", std::string("its footer: ") + e.what());
