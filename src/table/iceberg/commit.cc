@@ -88,8 +88,8 @@ class Builder {
 
  private:
   std::string Name(const std::string& kind) const {
-    return fmt::format("{}/manifests/{}-{}-{}", base_.location, change_.snapshot_id,
-                       change_.commit_id, kind);
+    return fmt::format("{}/manifests/{}-{}-{}-{}", base_.location, change_.snapshot_id,
+                       change_.commit_id, attempt_.run, kind);
   }
 
   Status StillTheTable() const {
