@@ -210,7 +210,8 @@ Result<FileFooter> ReadFileFooter(const ReadRange& read, uint64_t file_bytes) {
 }
 
 Result<DataFile> DescribeFile(const FileFooter& footer, const Schema& schema,
-                              const PartitionSpec& spec) {
+                              const PartitionSpec& spec, MatchColumns match) {
+  const bool by_id = footer.has_field_ids && match == MatchColumns::kByFieldIdIfAll;
   const Evolution fits = TRY(EvolveSchema(schema, footer.schema, INT32_MAX / 2));
   if (fits.changed) {
     return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
@@ -222,8 +223,8 @@ Result<DataFile> DescribeFile(const FileFooter& footer, const Schema& schema,
   file.spec_id = spec.id;
   file.split_offsets = footer.split_offsets;
   for (const LeafStats& leaf : footer.leaves) {
-    const Field* field = footer.has_field_ids ? FindField(schema, leaf.stats.field_id)
-                                              : FindField(schema, leaf.path);
+    const Field* field =
+        by_id ? FindField(schema, leaf.stats.field_id) : FindField(schema, leaf.path);
     const size_t dot = leaf.path.rfind('.');
     const std::string_view name =
         std::string_view(leaf.path).substr(dot == std::string::npos ? 0 : dot + 1);

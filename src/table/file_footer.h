@@ -39,10 +39,14 @@ inline constexpr uint64_t kFooterBytesMax = uint64_t{64} << 20;
 // kCorrupt, NOT_PARQUET or BAD_PARQUET.
 Result<FileFooter> ReadFileFooter(const ReadRange& read, uint64_t file_bytes);
 
+enum class MatchColumns : uint8_t { kByFieldIdIfAll, kByName };
+
 // The file as a data file of a table of this schema, its columns matched by field id if it has all
-// of them, else by name; its partition from the bounds. kInvalid: PARTITION_SPANNED if its rows are
-// of several partitions, SCHEMA_MISMATCH if a column does not fit the schema.
+// of them (unless by name is wanted: Delta's), else by name; its partition from the bounds.
+// kInvalid: PARTITION_SPANNED if its rows are of several partitions, SCHEMA_MISMATCH if a column
+// does not fit the schema.
 Result<DataFile> DescribeFile(const FileFooter& footer, const Schema& schema,
-                              const PartitionSpec& spec);
+                              const PartitionSpec& spec,
+                              MatchColumns match = MatchColumns::kByFieldIdIfAll);
 
 }  // namespace varve::table

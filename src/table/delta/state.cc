@@ -77,6 +77,9 @@ Result<Built> BuildCommit(const State& base, const Change& change, int64_t now_m
   if (change.table_id && *change.table_id != base.table.id) {
     return Conflict("TABLE_CHANGED", "the table was dropped and made anew");
   }
+  if (change.old_schema_json && *change.old_schema_json != base.table.schema_json) {
+    return Conflict("TABLE_CHANGED", "the table's schema has changed");
+  }
   Commit& commit = built.commit;
   commit.info_json = InfoJson(change.operation, change.parameters, change.commit_id,
                               std::max(now_ms, base.timestamp_ms));

@@ -35,10 +35,11 @@ struct Change {
   std::vector<Add> adds;
   std::vector<std::string> removes;  // paths as in the log
   std::optional<Txn> txn;
-  std::string commit_id;                // a nonce: which commit a file in the log is
-  std::optional<std::string> table_id;  // must be this one still
-  std::optional<TableInfo> table;       // a new schema or configuration
-  bool data_change = true;              // false: a compaction; the rows are the same
+  std::string commit_id;                       // a nonce: which commit a file in the log is
+  std::optional<std::string> table_id;         // must be this one still
+  std::optional<TableInfo> table;              // a new schema or configuration
+  std::optional<std::string> old_schema_json;  // that it was made from, and must be there still
+  bool data_change = true;                     // false: a compaction; the rows are the same
 };
 
 struct Built {
