@@ -296,7 +296,8 @@ class IcebergTables::CommitRun {
     }
     for (const std::string& key : put_) {
       if (const auto deleted = tables_.store_.Delete(key); !deleted.ok()) {
-        LogInfo("catalog.orphan_left", {{"key", key}, {"error", deleted.error().message}});
+        Log(LogLevel::kDebug, "catalog.orphan_left",
+            {{"key", key}, {"error", deleted.error().message}});
       }
     }
     put_.clear();

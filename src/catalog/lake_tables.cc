@@ -183,7 +183,13 @@ Result<Published> LakeTables::Commit(const std::string& name, const FileChanges&
   Published done;
   if (formats.iceberg) done.iceberg = TRY(CommitIceberg(name, changes));
   kBetween.Hit();
-  if (formats.delta) done.delta = TRY(CommitDelta(name, shape.schema, changes));
+  if (!formats.delta) return done;
+  auto delta = CommitDelta(name, shape.schema, changes);
+  if (!delta.ok() && formats.iceberg && delta.error().code == "SOURCE_NOT_LIVE") {
+    // Iceberg has the sources' own commit, whose writer has yet to do it to Delta.
+    return MakeError(ErrorKind::kRetryable, "DELTA_BEHIND", delta.error().message);
+  }
+  done.delta = TRY(std::move(delta));
   return done;
 }
 

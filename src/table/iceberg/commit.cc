@@ -222,8 +222,9 @@ class Builder {
     snapshot.sequence_number = sequence_number_;
     snapshot.timestamp_ms = std::max(attempt_.now_ms, base_.last_updated_ms);
     snapshot.schema_id = base_.current_schema_id;
-    snapshot.manifest_list = fmt::format("{}/metadata/snap-{}-{}-{}.avro", base_.location,
-                                         change_.snapshot_id, attempt_.number, change_.commit_id);
+    snapshot.manifest_list =
+        fmt::format("{}/metadata/snap-{}-{}-{}-{}.avro", base_.location, change_.snapshot_id,
+                    attempt_.number, change_.commit_id, attempt_.run);
     return snapshot;
   }
 
