@@ -4,7 +4,7 @@
 
 #include "core/bytes.h"
 #include "table/bounds.h"
-#include "table/delta/actions.h"
+#include "table/delta/state.h"
 #include "table/iceberg/commit.h"
 #include "table/iceberg/metadata.h"
 
@@ -128,7 +128,7 @@ TEST(Partition, Trap20FoldersHaveSafeNamesOnly) {
   std::string hour;
   AppendLe<int32_t>(hour, 491'678);
   EXPECT_EQ(PartitionPath(*spec, schema, {hour, "a:b c%/é"}).value(),
-            "ts_hour=2026-02-02-14/region=a_b_c_____");
+            "ts_hour=2026-02-02-14/region=a_b_c____");
   EXPECT_EQ(PartitionPath(*spec, schema, {hour, std::nullopt}).value(),
             "ts_hour=2026-02-02-14/region=__HIVE_DEFAULT_PARTITION__");
   EXPECT_FALSE(ParsePartitioning("hour(region)", schema).ok());

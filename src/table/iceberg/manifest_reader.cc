@@ -164,7 +164,14 @@ class EntryReader {
           field->type.id == TypeId::kBinary) {
         column.lower_is_value = column.upper_is_value = false;  // it may have been cut
       }
-      return ReadText(in, value, &(column.*member).emplace());
+      std::string& bound = (column.*member).emplace();
+      if (!ReadText(in, value, &bound)) return false;
+      if (field != nullptr && bound.size() == 4) {  // from before the column was widened
+        Type narrow;
+        narrow.id = field->type.id == TypeId::kLong ? TypeId::kInt : TypeId::kFloat;
+        bound = WidenValue(narrow, field->type, bound);
+      }
+      return true;
     });
   }
 
