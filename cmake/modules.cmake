@@ -37,7 +37,7 @@ varve_module(server varve_core varve_store varve_queue varve_journal varve_inges
 
 # Eight files at a time halve the cost of a sanitized build, where no two of them share a name.
 if(VARVE_SANITIZE)
-  foreach(name record queue table catalog journal notify compact server)
+  foreach(name record queue journal notify compact server)
     set_target_properties(varve_${name} PROPERTIES UNITY_BUILD ON)
   endforeach()
   set_source_files_properties(${CMAKE_SOURCE_DIR}/src/record/event_reader.cc
