@@ -26,7 +26,7 @@ struct Registered {
   Published commit;
 };
 
-inline constexpr size_t kRegisterFilesMax = 100'000;
+inline constexpr size_t kRegisterFilesMax = 10'000;
 
 // All of the files, or none. Each must be of one partition and fit the schema, which is evolved if
 // it can be. Errors name the file.

@@ -204,7 +204,7 @@ class IcebergLint:
         path = pathlib.Path(file["file_path"])
         need(SAFE_NAME.fullmatch(str(path)), "trap 20: name", path)
         need(path.is_absolute(), "trap 30: path", path)
-        key = (str(path), meta["current-schema-id"])
+        key = (repr(file), meta["current-schema-id"])
         if not path.exists() or key in self.checked:
             need(path.exists() or not self.strict_files, "missing", path)
             return
@@ -244,7 +244,8 @@ class IcebergLint:
             if present and low is not None:
                 need(low <= min(present), "trap 6: lower bound of", field["name"], low, min(present))
             if present and high is not None:
-                need(high >= max(present), "trap 7: upper bound of", field["name"], high, max(present))
+                need(high >= max(present), "trap 7:" if field["type"] == "string" else "trap 6:", "upper bound of",
+                     field["name"], high, max(present))
             if present and field["type"] not in ("string", "binary") and not field["type"].startswith("fixed"):
                 need((low, high) == (min(present), max(present)), "bounds are not tight", field["name"])
             for bound in (low, high):
@@ -286,6 +287,9 @@ def lint_delta(root):
     """Replays the log by the specification's words; returns the live files."""
     root = pathlib.Path(root)
     log = root / "_delta_log"
+    for path in log.iterdir():
+        need(path.name == "_last_checkpoint" or re.fullmatch(r"\d{20}(\.json|\.checkpoint\.parquet)", path.name),
+             "trap 22: name", path.name)
     live, txns, versions = {}, {}, []
     checkpoints = {int(p.name[:20]): p for p in log.glob("*.checkpoint.parquet")}
     first = min(int(p.name[:20]) for p in log.glob("*.json"))
@@ -293,9 +297,6 @@ def lint_delta(root):
         live, txns = read_checkpoint(checkpoints[min(v for v in checkpoints if v >= first)])
     begin = min((v for v in checkpoints if v >= first), default=-1) if first > 0 else -1
     for path in sorted(log.iterdir()):
-        if path.name.endswith(".crc") or path.name == "_last_checkpoint":
-            continue
-        need(re.fullmatch(r"\d{20}(\.json|\.checkpoint\.parquet)", path.name), "trap 22: name", path.name)
         if path.suffix != ".json":
             continue
         versions.append(int(path.name[:20]))
@@ -341,6 +342,6 @@ def add(root, body, live):
     if path.exists():
         need(body["size"] == path.stat().st_size, "trap 24: size")
         need(stats["numRecords"] == pq.read_metadata(path).num_rows, "trap 26: numRecords")
-    need("" not in body["partitionValues"].values(), "trap 25")
+    need("" not in body["partitionValues"].values(), "trap 25: empty partition value")
     need(body["path"] not in live, "added twice", body["path"])
     live[body["path"]] = body

@@ -193,8 +193,12 @@ arrow::Result<Checkpoint> Write(const State& state, int64_t now_ms) {
   Writer writer(*batch);
   writer.Take(state.protocol);
   writer.Take(state.table);
-  for (const auto& item : state.txns) writer.Take(item.second);
   const int64_t oldest_ms = now_ms - TombstoneRetentionMs(state.table);
+  for (const auto& [app_id, txn] : state.txns) {
+    const bool spent =
+        app_id.starts_with(kCommitTxnPrefix) && txn.updated_ms.value_or(0) < oldest_ms;
+    if (!spent) writer.Take(txn);
+  }
   for (const Remove* remove : Sorted(state.tombstones)) {
     if (remove->deleted_ms.value_or(0) > oldest_ms) writer.Take(*remove);
   }

@@ -60,6 +60,10 @@ std::string CommitIdOf(const Commit& commit);
 int64_t TimestampOf(const Commit& commit);  // of its commitInfo; 0: none
 std::string OperationOf(const Commit& commit);
 
+// A txn that only tells a repeated commit from a new one; its appId ends in the commit's nonce.
+// A checkpoint drops it once it is as old as tombstones get, for there is one of every commit.
+inline constexpr const char* kCommitTxnPrefix = "varve/commit/";
+
 // Milliseconds out of "interval 7 days" or "interval 1 week"; otherwise the default.
 int64_t IntervalMs(const std::string& text, int64_t otherwise);
 inline constexpr const char* kTombstoneRetention = "delta.deletedFileRetentionDuration";
