@@ -1,6 +1,6 @@
 # One static library a module; what it links is what its level allows it to include.
 function(varve_module name)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
   if(NOT sources)
     return()
   endif()
@@ -21,6 +21,8 @@ varve_module(parquet varve_core parquet)
 varve_module(record varve_core varve_parquet parquet
   nlohmann_json::nlohmann_json ZLIB::ZLIB)
 varve_module(queue varve_core varve_store varve_state nlohmann_json::nlohmann_json)
+varve_module(table varve_core varve_store parquet nlohmann_json::nlohmann_json ZLIB::ZLIB)
+varve_module(catalog varve_core varve_store varve_table nlohmann_json::nlohmann_json)
 varve_module(journal varve_core varve_store varve_state varve_record)
 varve_module(notify varve_core varve_store varve_state varve_record varve_queue
   nlohmann_json::nlohmann_json)
@@ -48,7 +50,8 @@ file(GLOB app_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*.cc)
 if(app_sources)
   list(REMOVE_ITEM app_sources ${CMAKE_SOURCE_DIR}/src/app/main.cc)
   add_library(varve_app STATIC ${app_sources})
-  target_link_libraries(varve_app PUBLIC varve_server varve_compact CLI11::CLI11 CURL::libcurl)
+  target_link_libraries(varve_app PUBLIC varve_server varve_compact varve_catalog CLI11::CLI11
+    CURL::libcurl)
   add_executable(varve ${CMAKE_SOURCE_DIR}/src/app/main.cc)
   target_link_libraries(varve PRIVATE varve_app)
 endif()

@@ -46,7 +46,7 @@ int RunCommandLine(int argc, char** argv) {
   root.require_subcommand(1);
   root.footer(kFooter);
   Chosen chosen;
-  for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddConfig,
+  for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddTable, AddConfig,
                     AddConvert, AddDoctor, AddDebug, AddSqlWorker}) {
     add(root, chosen);
   }

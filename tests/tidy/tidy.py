@@ -38,8 +38,8 @@ WRAPPED = {
     "CLI/": {"app"},
     "toml++/": {"app"},
     "simdjson.h": set(),  # Arrow's libraries export another version of it under the same names
-    "arrow/": {"parquet", "record", "merge", "query"},
-    "parquet/": {"parquet", "record", "merge", "query"},
+    "arrow/": {"parquet", "record", "merge", "table", "query"},
+    "parquet/": {"parquet", "record", "merge", "table", "query"},
 }
 HEAVY = ("duckdb.h", "boost/", "nlohmann/", "simdjson.h", "arrow/", "parquet/", "CLI/", "toml++/")
 LINES_MAX = {"header": 250, "source": 500, "test": 700}

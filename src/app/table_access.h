@@ -1,0 +1,54 @@
+// What `varve table` does, each as text or JSON.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "catalog/maintenance.h"
+#include "core/result.h"
+
+namespace varve::app {
+
+struct TableOptions {
+  std::string data, config, name;
+  bool json = false;
+  std::string as_of, from, to;
+  std::vector<std::string> files;
+  std::string prefix, format = "iceberg", partitioning, sorting;
+  bool accept_problems = false;
+  std::string older_than;
+  size_t keep_last = 1;
+  bool yes = false;
+};
+
+// The data directory's tables. writes: false opens the store for looking only.
+class TableAccess {
+ public:
+  static Result<std::unique_ptr<TableAccess>> Open(const TableOptions& options, bool writes);
+
+  store::ObjectStore& store() { return *store_; }
+  catalog::LakeTables& tables() { return tables_; }
+
+ private:
+  TableAccess(std::unique_ptr<store::ObjectStore> store, const catalog::DeltaOptions& options);
+
+  std::unique_ptr<store::ObjectStore> store_;
+  catalog::IcebergTables iceberg_;
+  catalog::DeltaTables delta_;
+  catalog::LakeTables tables_;
+};
+
+Result<std::string> ListTables(const TableOptions& options, TableAccess& access);
+Result<std::string> ShowTable(const TableOptions& options, TableAccess& access);
+Result<std::string> TableHistory(const TableOptions& options, TableAccess& access);
+Result<std::string> TableFiles(const TableOptions& options, TableAccess& access);
+Result<std::string> TableChanges(const TableOptions& options, TableAccess& access);
+Result<std::string> RegisterTableFiles(const TableOptions& options, TableAccess& access);
+Result<std::string> ExpireTable(const TableOptions& options, TableAccess& access);
+Result<std::string> VacuumTable(const TableOptions& options, TableAccess& access);
+Result<std::string> RemoveTableOrphans(const TableOptions& options, TableAccess& access);
+Result<std::string> RewriteTableManifests(const TableOptions& options, TableAccess& access);
+
+}  // namespace varve::app

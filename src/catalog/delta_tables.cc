@@ -1,0 +1,278 @@
+#include "catalog/delta_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "catalog/checked_store.h"
+#include "core/bytes.h"
+#include "core/crash_point.h"
+#include "core/log.h"
+#include "table/delta/checkpoint.h"
+
+namespace varve::catalog {
+namespace {
+
+namespace dl = table::delta;
+
+const CrashPoint kAfterCommit{"delta.after_commit"};
+const CrashPoint kAfterCheckpoint{"delta.after_checkpoint"};
+const CrashPoint kAfterPointer{"delta.after_last_checkpoint"};
+
+constexpr const char* kCommitSuffix = ".json";
+constexpr const char* kCheckpointSuffix = ".checkpoint.parquet";
+constexpr size_t kVersionDigits = 20;
+
+Error NoSuchTable(const TablePlace& place) {
+  return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
+                   fmt::format("there is no Delta table '{}'", place.name()));
+}
+
+std::optional<int64_t> Number(std::string_view text) {
+  int64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || stop != text.data() + text.size() || number < 0) return std::nullopt;
+  return number;
+}
+
+// {"version":12,…}'s number. A pointer that cannot be read is none: the log is listed then.
+std::optional<int64_t> PointerVersion(std::string_view json) {
+  constexpr std::string_view kName = "\"version\"";
+  size_t at = json.find(kName);
+  if (at == std::string_view::npos) return std::nullopt;
+  at += kName.size();
+  while (at < json.size() && (json[at] == ':' || json[at] == ' ')) ++at;
+  size_t end = at;
+  while (end < json.size() && json[end] >= '0' && json[end] <= '9') ++end;
+  return end == at ? std::nullopt : Number(json.substr(at, end - at));
+}
+
+}  // namespace
+
+std::string DeltaLogKey(const TablePlace& place, int64_t version, std::string_view suffix) {
+  return place.Key(fmt::format("_delta_log/{:020}{}", version, suffix));
+}
+
+std::optional<int64_t> DeltaVersionOf(std::string_view key, std::string_view suffix) {
+  const size_t slash = key.rfind('/');
+  if (slash != std::string_view::npos) key.remove_prefix(slash + 1);
+  if (key.size() != kVersionDigits + suffix.size() || !key.ends_with(suffix)) return std::nullopt;
+  return Number(key.substr(0, kVersionDigits));
+}
+
+DeltaTables::DeltaTables(store::ObjectStore& store, const Clock& clock, Random& random,
+                         DeltaOptions options)
+    : store_(store), clock_(clock), options_(std::move(options)), random_(random) {}
+
+TablePlace DeltaTables::Place(const std::string& name) const {
+  return {options_.catalog.root, options_.catalog.prefix, name};
+}
+
+std::string DeltaTables::Nonce() {
+  const std::lock_guard lock(mutex_);
+  std::string bytes;
+  AppendLe(bytes, random_.Next());
+  return HexEncode(bytes);
+}
+
+Status DeltaTables::Forward(const TablePlace& place, int64_t until, dl::State& state) {
+  while (state.version < until) {
+    const std::string key = DeltaLogKey(place, state.version + 1, kCommitSuffix);
+    auto bytes = ReadChecked(store_, key);
+    if (!bytes.ok()) {
+      if (bytes.error().kind == ErrorKind::kNotFound) return {};
+      return std::move(bytes).error();
+    }
+    auto commit = dl::ParseCommit(*bytes);
+    Status applied = commit.ok() ? state.Apply(state.version + 1, *commit) : commit.error();
+    if (!applied.ok()) return Error(applied.error()).Context("'" + key + "'");
+  }
+  return {};
+}
+
+// The newest checkpoint that is not after until; an empty state if there is none.
+Result<dl::State> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t until) {
+  std::vector<int64_t> versions;
+  if (const auto pointer = store_.Get(place.Key("_delta_log/_last_checkpoint")); pointer.ok()) {
+    const auto version = PointerVersion(*pointer);
+    if (version && *version <= until) versions.push_back(*version);
+  } else if (pointer.error().kind != ErrorKind::kNotFound) {
+    return pointer.error();
+  }
+  const bool listed = versions.empty();
+  if (listed) {
+    for (const auto& object : TRY(store::ListAll(store_, place.Key("_delta_log/")))) {
+      const auto version = DeltaVersionOf(object.key, kCheckpointSuffix);
+      if (version && *version <= until) versions.push_back(*version);
+    }
+    std::sort(versions.rbegin(), versions.rend());
+  }
+  for (const int64_t version : versions) {
+    auto bytes = ReadChecked(store_, DeltaLogKey(place, version, kCheckpointSuffix));
+    if (!bytes.ok() && bytes.error().kind == ErrorKind::kNotFound) continue;
+    if (!bytes.ok()) return std::move(bytes).error();
+    auto state = dl::ReadCheckpoint(*bytes, version);
+    if (state.ok()) return state;
+    LogWarn("catalog.bad_checkpoint",
+            {{"table", place.name()}, {"version", version}, {"error", state.error().message}});
+  }
+  return dl::State();
+}
+
+Result<dl::State> DeltaTables::Head(const TablePlace& place, int64_t until) {
+  dl::State state = TRY(FromCheckpoint(place, until));
+  TRY(Forward(place, until, state));
+  if (state.version < 0) return NoSuchTable(place);
+  return state;
+}
+
+Result<dl::State> DeltaTables::Load(const std::string& name) {
+  TRY(CheckTableName(name));
+  return Head(Place(name), kDeltaVersionMax);
+}
+
+Result<dl::State> DeltaTables::LoadVersion(const std::string& name, int64_t version) {
+  TRY(CheckTableName(name));
+  dl::State state = TRY(Head(Place(name), version));
+  if (state.version != version) {
+    return MakeError(ErrorKind::kNotFound, "NO_SUCH_VERSION",
+                     fmt::format("the Delta table '{}' has no version {}", name, version));
+  }
+  return state;
+}
+
+Result<dl::State> DeltaTables::Create(const std::string& name, const std::string& id,
+                                      const table::Schema& schema,
+                                      const std::map<std::string, std::string>& configuration) {
+  TRY(CheckTableName(name));
+  const TablePlace place = Place(name);
+  auto there = Head(place, kDeltaVersionMax);
+  if (there.ok() && there->table.id == id) return there;
+  if (there.ok()) {
+    return MakeError(ErrorKind::kConflict, "TABLE_EXISTS",
+                     fmt::format("the Delta table '{}' exists", name));
+  }
+  if (there.error().kind != ErrorKind::kNotFound) return there;
+  const dl::Commit commit =
+      TRY(dl::CreateCommit(id, name, schema, configuration, Nonce(), clock_.NowMs()));
+  const PutOutcome put = TRY(PutNew(store_, DeltaLogKey(place, 0, kCommitSuffix),
+                                    TRY(dl::WriteCommit(commit)), "application/json"));
+  if (put == PutOutcome::kRejected) {
+    return MakeError(ErrorKind::kConflict, "TABLE_EXISTS",
+                     fmt::format("the Delta table '{}' was just created by another", name));
+  }
+  dl::State state;
+  TRY(state.Apply(0, commit));
+  return state;
+}
+
+Result<DeltaCommit> DeltaTables::Commit(const std::string& name, const dl::Change& change) {
+  TRY(CheckTableName(name));
+  const TablePlace place = Place(name);
+  dl::State state = TRY(Head(place, kDeltaVersionMax));
+  DeltaCommit done;
+  for (; done.attempts <= options_.catalog.commit_attempts_max; ++done.attempts) {
+    dl::Built built = TRY(dl::BuildCommit(state, change, clock_.NowMs()));
+    done.already_done = built.already_done;
+    done.version = state.version + (built.already_done ? 0 : 1);
+    if (built.already_done) return done;
+    const std::string bytes = TRY(dl::WriteCommit(built.commit));
+    const PutOutcome put = TRY(
+        PutNew(store_, DeltaLogKey(place, done.version, kCommitSuffix), bytes, "application/json"));
+    if (put == PutOutcome::kRejected) {
+      const int64_t before = state.version;
+      TRY(Forward(place, kDeltaVersionMax, state));
+      if (state.version == before) {
+        return MakeError(ErrorKind::kRetryable, "STALE_READ",
+                         fmt::format("'{}': version {} is there and is not", name, done.version));
+      }
+      continue;
+    }
+    kAfterCommit.Hit();
+    TRY(state.Apply(done.version, built.commit));
+    if (done.version > 0 && done.version % options_.checkpoint_interval == 0) {
+      // The commit is done; a checkpoint that fails costs readers time, and the next one is tried.
+      const Status checkpointed = Checkpoint(name, state);
+      if (!checkpointed.ok()) {
+        LogWarn(
+            "catalog.no_checkpoint",
+            {{"table", name}, {"version", done.version}, {"error", checkpointed.error().message}});
+      }
+    }
+    return done;
+  }
+  return MakeError(ErrorKind::kConflict, "TOO_MANY_CONFLICTS",
+                   fmt::format("'{}': {} commits of others came first", name,
+                               options_.catalog.commit_attempts_max));
+}
+
+Status DeltaTables::Checkpoint(const std::string& name, const dl::State& state) {
+  const TablePlace place = Place(name);
+  const dl::Checkpoint checkpoint = TRY(dl::WriteCheckpoint(state, clock_.NowMs()));
+  const std::string key = DeltaLogKey(place, state.version, kCheckpointSuffix);
+  store::PutOptions options;
+  options.precondition = store::Precondition::kIfAbsent;
+  const auto put = store_.Put(key, checkpoint.bytes, options);
+  // Another's checkpoint of this version says the same. After an unknown outcome it is looked for.
+  if (!put.ok() && put.error().kind != ErrorKind::kConflict) {
+    if (!store_.Head(key).ok()) return put.error();
+  }
+  kAfterCheckpoint.Hit();
+  const std::string pointer_key = place.Key("_delta_log/_last_checkpoint");
+  const auto now = store_.Get(pointer_key);
+  if (now.ok() && PointerVersion(*now).value_or(-1) >= state.version) return {};
+  TRY(store_.Put(pointer_key,
+                 fmt::format(R"({{"version":{},"size":{}}})", state.version, checkpoint.actions),
+                 {}));
+  kAfterPointer.Hit();
+  return {};
+}
+
+Status DeltaTables::Evolve(const std::string& name, const table::Schema& file) {
+  TRY(CheckTableName(name));
+  for (int i = 0; i < options_.catalog.commit_attempts_max; ++i) {
+    const dl::State state = TRY(Head(Place(name), kDeltaVersionMax));
+    const table::Schema schema = TRY(dl::SchemaFromJson(state.table.schema_json));
+    const table::Evolution evolution = TRY(table::EvolveSchema(schema, file, INT32_MAX / 2));
+    if (!evolution.changed) return {};
+    if (evolution.widened) {
+      return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
+                       "a Delta table's column cannot become wider by protocol 1/2");
+    }
+    dl::Change change;
+    change.operation = "ADD COLUMNS";
+    change.commit_id = Nonce();
+    change.table_id = state.table.id;
+    change.table = state.table;
+    change.table->schema_json = TRY(dl::SchemaToJson(evolution.schema));
+    change.old_schema_json = state.table.schema_json;
+    const auto done = Commit(name, change);
+    if (done.ok()) return {};
+    if (done.error().kind != ErrorKind::kConflict) return done.error();
+  }
+  return MakeError(ErrorKind::kConflict, "TOO_MANY_CONFLICTS",
+                   fmt::format("'{}': others' commits came first", name));
+}
+
+Result<std::vector<DeltaTables::LogEntry>> DeltaTables::History(const std::string& name) {
+  TRY(CheckTableName(name));
+  const TablePlace place = Place(name);
+  std::vector<LogEntry> out;
+  for (const auto& object : TRY(store::ListAll(store_, place.Key("_delta_log/")))) {
+    const auto version = DeltaVersionOf(object.key, kCommitSuffix);
+    if (!version) continue;
+    const dl::Commit commit = TRY(dl::ParseCommit(TRY(ReadChecked(store_, object.key))));
+    LogEntry entry;
+    entry.version = *version;
+    entry.timestamp_ms = dl::TimestampOf(commit);
+    entry.operation = dl::OperationOf(commit);
+    entry.adds = commit.adds.size();
+    entry.removes = commit.removes.size();
+    out.push_back(std::move(entry));
+  }
+  if (out.empty()) return NoSuchTable(place);
+  return out;
+}
+
+}  // namespace varve::catalog

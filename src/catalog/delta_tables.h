@@ -1,0 +1,85 @@
+// Delta tables on an object store: `catalog/{table}/_delta_log/{version, 20 digits}.json`, each put
+// only if it is not there yet.
+//
+// A commit: 1. The head: the last checkpoint, then every commit behind it until there is none.
+// 2. The next commit is built on it (table/delta/state.h). 3. It is put; rejected: from 1 again;
+// unknown: kUnknown, and nothing is cleaned up. 4. Every so many versions a checkpoint is put, and
+// only then `_last_checkpoint`: readers fail on one that is not there.
+// Log files are deleted only below a checkpoint, when they are older than the log's retention.
+//
+// Thread-safe if the store is.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "catalog/iceberg_tables.h"
+#include "table/delta/state.h"
+
+namespace varve::catalog {
+
+struct DeltaOptions {
+  CatalogOptions catalog;
+  int64_t checkpoint_interval = 10;  // versions
+};
+
+struct DeltaCommit {
+  int64_t version = 0;
+  int attempts = 1;
+  bool already_done = false;  // by its txn
+};
+
+class DeltaTables {
+ public:
+  DeltaTables(store::ObjectStore& store, const Clock& clock, Random& random, DeltaOptions options);
+
+  // kNotFound, NO_SUCH_TABLE.
+  Result<table::delta::State> Load(const std::string& name);
+  // As of a version that still can be built. kNotFound, NO_SUCH_VERSION.
+  Result<table::delta::State> LoadVersion(const std::string& name, int64_t version);
+  // kConflict, TABLE_EXISTS, unless it has this id.
+  Result<table::delta::State> Create(const std::string& name, const std::string& id,
+                                     const table::Schema& schema,
+                                     const std::map<std::string, std::string>& configuration);
+  Result<DeltaCommit> Commit(const std::string& name, const table::delta::Change& change);
+  // New columns only. kInvalid, SCHEMA_MISMATCH: widening needs a protocol that few readers have.
+  Status Evolve(const std::string& name, const table::Schema& file);
+
+  Status Checkpoint(const std::string& name, const table::delta::State& state);
+
+  struct LogEntry {
+    int64_t version = 0, timestamp_ms = 0;
+    std::string operation;
+    size_t adds = 0, removes = 0;
+  };
+  Result<std::vector<LogEntry>> History(const std::string& name);
+
+  std::string Nonce();
+  TablePlace Place(const std::string& name) const;
+  store::ObjectStore& store() { return store_; }
+  const Clock& clock() const { return clock_; }
+
+ private:
+  Result<table::delta::State> Head(const TablePlace& place, int64_t until);
+  Result<table::delta::State> FromCheckpoint(const TablePlace& place, int64_t until);
+  // Applies commits until there is none or until is reached.
+  Status Forward(const TablePlace& place, int64_t until, table::delta::State& state);
+
+  store::ObjectStore& store_;
+  const Clock& clock_;
+  const DeltaOptions options_;
+
+  std::mutex mutex_;
+  Random& random_;  // guarded by mutex_
+};
+
+// Bounds how far a log is followed without a checkpoint.
+inline constexpr int64_t kDeltaVersionMax = 1'000'000'000'000;
+std::string DeltaLogKey(const TablePlace& place, int64_t version, std::string_view suffix);
+// {20 digits}{suffix}; nothing for another name.
+std::optional<int64_t> DeltaVersionOf(std::string_view key, std::string_view suffix);
+
+}  // namespace varve::catalog

@@ -1,0 +1,205 @@
+#include "catalog/lake_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/crash_point.h"
+
+namespace varve::catalog {
+namespace {
+
+namespace ice = table::iceberg;
+namespace dl = table::delta;
+
+const CrashPoint kBetween{"catalog.between_formats"};
+
+}  // namespace
+
+Result<Formats> LakeTables::FormatsOf(const std::string& name) {
+  TRY(CheckTableName(name));
+  const TablePlace place = iceberg_.Place(name);
+  const auto any = [&](const std::string& below) -> Result<bool> {
+    return !TRY(iceberg_.store().List(place.Key(below), "", 1)).objects.empty();
+  };
+  Formats formats;
+  formats.iceberg = TRY(any("metadata/v"));
+  formats.delta = TRY(any("_delta_log/0"));
+  return formats;
+}
+
+Result<std::vector<std::string>> LakeTables::List() {
+  const TablePlace place = iceberg_.Place("");
+  const std::string prefix = place.key();  // "catalog/"
+  std::vector<std::string> names;
+  std::string after;
+  while (true) {
+    const store::ListPage page = TRY(iceberg_.store().List(prefix, after, 1));
+    if (page.objects.empty()) return names;
+    const std::string& key = page.objects[0].key;
+    const size_t slash = key.find('/', prefix.size());
+    if (slash == std::string::npos) {
+      after = key;
+      continue;
+    }
+    const std::string name = key.substr(prefix.size(), slash - prefix.size());
+    const bool seen = !names.empty() && names.back() == name;
+    if (!seen && CheckTableName(name).ok() && TRY(FormatsOf(name)).any()) names.push_back(name);
+    after = key.substr(0, slash) + "/~~~~";  // behind every key of the table that varve writes
+  }
+}
+
+Status LakeTables::Create(const std::string& name, const TableShape& shape, Formats formats) {
+  const Formats there = TRY(FormatsOf(name));
+  std::string id;
+  if (formats.iceberg && !there.iceberg) {
+    ice::NewTable table;
+    table.schema = shape.schema;
+    table.spec = shape.spec;
+    table.order = shape.order;
+    table.properties = shape.properties;
+    id = TRY(iceberg_.Create(name, std::move(table))).metadata.uuid;
+  } else if (there.iceberg) {
+    id = TRY(iceberg_.Load(name)).metadata.uuid;
+  } else {
+    const std::string hex = delta_.Nonce() + delta_.Nonce();
+    id = fmt::format("{}-{}-4{}-a{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(13, 3),
+                     hex.substr(17, 3), hex.substr(20));
+  }
+  if (formats.delta && !there.delta) TRY(delta_.Create(name, id, shape.schema, {}));
+  return {};
+}
+
+Result<TableShape> LakeTables::Shape(const std::string& name) {
+  const Formats formats = TRY(FormatsOf(name));
+  TableShape shape;
+  if (formats.iceberg) {
+    IcebergHead head = TRY(iceberg_.Load(name));
+    shape.schema = head.metadata.schema();
+    shape.spec = head.metadata.spec();
+    shape.order = head.metadata.order();
+    shape.properties = std::move(head.metadata.properties);
+    return shape;
+  }
+  const dl::State state = TRY(delta_.Load(name));
+  shape.schema = TRY(dl::SchemaFromJson(state.table.schema_json));
+  return shape;
+}
+
+Status LakeTables::Evolve(const std::string& name, const table::Schema& file) {
+  const Formats formats = TRY(FormatsOf(name));
+  // Delta first: what it cannot take, the other one shall not have either.
+  if (formats.delta) TRY(delta_.Evolve(name, file));
+  if (formats.iceberg) TRY(iceberg_.Evolve(name, file));
+  return {};
+}
+
+FileChanges LakeTables::NewChanges() {
+  const ice::Change ids = iceberg_.NewChange(ice::Operation::kAppend);
+  FileChanges changes;
+  changes.snapshot_id = ids.snapshot_id;
+  changes.commit_id = ids.commit_id;
+  return changes;
+}
+
+Result<IcebergCommit> LakeTables::CommitIceberg(const std::string& name,
+                                                const FileChanges& changes) {
+  const IcebergHead head = TRY(iceberg_.Load(name));
+  const TablePlace place = iceberg_.Place(name);
+  ice::Change change;
+  change.operation = changes.removed.empty() ? ice::Operation::kAppend
+                     : changes.same_rows     ? ice::Operation::kReplace
+                     : changes.added.empty() ? ice::Operation::kDelete
+                                             : ice::Operation::kOverwrite;
+  change.uuid = head.metadata.uuid;
+  change.snapshot_id = changes.snapshot_id;
+  change.commit_id = changes.commit_id;
+  change.mark = changes.mark;
+  change.summary = changes.summary;
+  change.paths_are_new = changes.paths_are_new;
+  // Locations as the table has them, which may have been made where the store lay before.
+  const std::string& base = head.metadata.location;
+  const std::string root =
+      base.ends_with("/" + place.key())
+          ? base.substr(0, base.size() - place.key().size() - 1)
+          : place.location().substr(0, place.location().size() - place.key().size() - 1);
+  change.added = changes.added;
+  for (table::DataFile& file : change.added) file.path = root + "/" + file.path;
+  change.removed = changes.removed;
+  for (ice::RemovedFile& file : change.removed) file.path = root + "/" + file.path;
+  return iceberg_.Commit(name, change);
+}
+
+Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table::Schema& schema,
+                                            const FileChanges& changes) {
+  const std::string root = delta_.Place(name).key() + "/";
+  dl::Change change;
+  change.commit_id = changes.commit_id;
+  for (const table::DataFile& file : changes.added) {
+    if (!file.path.starts_with(root)) {
+      return MakeError(
+          ErrorKind::kInvalid, "OUTSIDE_TABLE",
+          fmt::format("'{}' is not under '{}', as a Delta table's files must be", file.path, root));
+    }
+    dl::Add add;
+    add.path = dl::EncodePath(std::string_view(file.path).substr(root.size()));
+    add.bytes = static_cast<int64_t>(file.bytes);
+    add.modified_ms = delta_.clock().NowMs();
+    add.stats_json = dl::StatsJson(file, schema);
+    change.adds.push_back(std::move(add));
+  }
+  for (const ice::RemovedFile& file : changes.removed) {
+    // Raw files that were registered where they lie are not Delta's.
+    if (!file.path.starts_with(root)) continue;
+    change.removes.push_back(dl::EncodePath(std::string_view(file.path).substr(root.size())));
+  }
+  const bool all_were_here = change.removes.size() == changes.removed.size();
+  change.data_change = !changes.same_rows || !all_were_here;
+  change.operation = !change.data_change ? "OPTIMIZE" : change.removes.empty() ? "WRITE" : "MERGE";
+  dl::Txn txn;
+  txn.app_id =
+      changes.mark ? "varve/" + changes.mark->shard : dl::kCommitTxnPrefix + changes.commit_id;
+  txn.version = changes.mark ? changes.mark->sequence : 0;
+  txn.updated_ms = delta_.clock().NowMs();
+  change.txn = std::move(txn);
+  return delta_.Commit(name, change);
+}
+
+Result<Published> LakeTables::Commit(const std::string& name, const FileChanges& changes) {
+  const Formats formats = TRY(FormatsOf(name));
+  if (!formats.any()) {
+    return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
+                     fmt::format("there is no table '{}'", name));
+  }
+  const TableShape shape = TRY(Shape(name));
+  const std::string root = delta_.Place(name).key() + "/";
+  const auto outside =
+      std::find_if(changes.added.begin(), changes.added.end(),
+                   [&](const table::DataFile& file) { return !file.path.starts_with(root); });
+  if (formats.delta && outside != changes.added.end()) {  // before Iceberg has it
+    return MakeError(ErrorKind::kInvalid, "OUTSIDE_TABLE",
+                     fmt::format("'{}' is not under '{}', as a Delta table's files must be",
+                                 outside->path, root));
+  }
+  Published done;
+  if (formats.iceberg) done.iceberg = TRY(CommitIceberg(name, changes));
+  kBetween.Hit();
+  if (!formats.delta) return done;
+  auto delta = CommitDelta(name, shape.schema, changes);
+  if (!delta.ok() && formats.iceberg && delta.error().code == "SOURCE_NOT_LIVE") {
+    // Iceberg has the sources' own commit, whose writer has yet to do it to Delta.
+    return MakeError(ErrorKind::kRetryable, "DELTA_BEHIND", delta.error().message);
+  }
+  done.delta = TRY(std::move(delta));
+  return done;
+}
+
+Result<std::string> LakeTables::DataKey(const std::string& name, const TableShape& shape,
+                                        const table::PartitionTuple& partition,
+                                        const std::string& file) {
+  const std::string folders = TRY(table::PartitionPath(shape.spec, shape.schema, partition));
+  const TablePlace place = iceberg_.Place(name);
+  return place.Key(folders.empty() ? "data/" + file : "data/" + folders + "/" + file);
+}
+
+}  // namespace varve::catalog

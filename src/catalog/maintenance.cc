@@ -1,0 +1,217 @@
+#include "catalog/maintenance.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "catalog/checked_store.h"
+#include "catalog/lease.h"
+#include "core/crash_point.h"
+#include "core/log.h"
+
+namespace varve::catalog {
+namespace {
+
+namespace ice = table::iceberg;
+namespace dl = table::delta;
+
+const CrashPoint kAfterExpire{"catalog.after_expire"};
+const CrashPoint kAfterDelete{"catalog.after_delete"};
+
+// Below the head, so many metadata files are never taken for orphans, whatever the log says.
+constexpr int64_t kMetadataVersionsKept = 100;
+
+std::string LeaseKey(const TablePlace& place) { return place.Key("_maintenance/lease"); }
+
+}  // namespace
+
+Status Maintenance::AddIcebergReferences(const std::string& name, std::set<std::string>& keys) {
+  const IcebergHead head = TRY(tables_.iceberg().Load(name));
+  const TablePlace place = tables_.iceberg().Place(name);
+  const ice::TableMetadata& metadata = head.metadata;
+  const auto read = tables_.iceberg().Reader(name, metadata.location);
+  const auto add = [&](const std::string& location) -> Result<bool> {
+    return keys.insert(TRY(place.KeyOf(location, metadata.location))).second;
+  };
+  for (int64_t v = std::max<int64_t>(1, head.version - kMetadataVersionsKept); v <= head.version;
+       ++v) {
+    keys.insert(MetadataKey(place, v));
+  }
+  for (const auto& entry : metadata.metadata_log) TRY(add(entry.file));
+  for (const ice::Snapshot& snapshot : metadata.snapshots) {
+    TRY(add(snapshot.manifest_list));
+    for (const ice::ManifestFile& row :
+         TRY(ice::ReadManifestList(TRY(read(snapshot.manifest_list))))) {
+      if (!TRY(add(row.path))) continue;
+      const table::PartitionSpec* spec = metadata.FindSpec(row.spec_id);
+      if (spec == nullptr) return MakeError(ErrorKind::kCorrupt, "a manifest's spec is missing");
+      const std::string bytes = TRY(read(row.path));
+      TRY(ice::ReadManifest(bytes, row, *spec, metadata.schema(), ice::EntryDetail::kPathsOnly,
+                            [&](ice::ManifestEntry&& entry) -> Status {
+                              // Only a live file is needed: a deleted one by older snapshots.
+                              if (entry.is_live()) TRY(add(entry.file.path));
+                              return {};
+                            }));
+    }
+  }
+  return {};
+}
+
+Status Maintenance::AddDeltaReferences(const std::string& name, std::set<std::string>& keys) {
+  const dl::State state = TRY(tables_.delta().Load(name));
+  const TablePlace place = tables_.delta().Place(name);
+  const int64_t oldest_ms = tables_.delta().clock().NowMs() - dl::TombstoneRetentionMs(state.table);
+  const auto add = [&](const std::string& path) {
+    if (const auto decoded = dl::DecodePath(path)) keys.insert(place.Key(*decoded));
+  };
+  for (const auto& item : state.files) add(item.first);
+  for (const auto& item : state.tombstones) {
+    if (item.second.deleted_ms.value_or(0) > oldest_ms) add(item.first);
+  }
+  return {};
+}
+
+Result<std::set<std::string>> Maintenance::References(const std::string& name) {
+  const Formats formats = TRY(tables_.FormatsOf(name));
+  std::set<std::string> keys;
+  if (formats.iceberg) TRY(AddIcebergReferences(name, keys));
+  if (formats.delta) TRY(AddDeltaReferences(name, keys));
+  return keys;
+}
+
+Status Maintenance::Delete(const std::string& name, const std::vector<std::string>& keys,
+                           bool dry_run, Cleaned& cleaned) {
+  const std::string root = tables_.iceberg().Place(name).key() + "/";
+  store::ObjectStore& store = tables_.iceberg().store();
+  for (const std::string& key : keys) {
+    if (!key.starts_with(root)) {
+      cleaned.released.push_back(key);
+      continue;
+    }
+    if (const auto head = store.Head(key); head.ok()) cleaned.bytes += head->size;
+    if (!dry_run) {
+      TRY(store.Delete(key));
+      kAfterDelete.Hit();
+    }
+    cleaned.deleted.push_back(key);
+  }
+  return {};
+}
+
+Result<Cleaned> Maintenance::Expire(const std::string& name, const CleanOptions& options) {
+  IcebergTables& iceberg = tables_.iceberg();
+  const TablePlace place = iceberg.Place(name);
+  const Lease lease = TRY(Lease::Take(iceberg.store(), iceberg.clock(), LeaseKey(place), kLeaseMs));
+  ice::ExpireRule rule;
+  rule.older_than_ms = options.older_than_ms;
+  rule.keep_last = std::max<size_t>(options.keep_last, 1);
+  ice::Expiry expiry;
+  const auto build = [&](const IcebergHead& head) -> Status {
+    expiry = TRY(ice::ExpireSnapshots(head.metadata, head.location, rule, iceberg.clock().NowMs()));
+    return {};
+  };
+  std::set<std::string> needless;
+  const auto find = [&]() -> Status {
+    const std::string& base = expiry.next.location;
+    const auto unreferenced = TRY(ice::FindUnreferenced(expiry, iceberg.Reader(name, base)));
+    needless.clear();
+    for (const auto* list :
+         {&unreferenced.data_files, &unreferenced.manifests, &unreferenced.manifest_lists}) {
+      for (const std::string& location : *list) needless.insert(TRY(place.KeyOf(location, base)));
+    }
+    return {};
+  };
+  if (options.dry_run) {
+    TRY(build(TRY(iceberg.Load(name))));
+    TRY(find());
+  } else {
+    const IcebergHead head = TRY(iceberg.Update(
+        name, [&](const IcebergHead& now) -> Result<std::optional<ice::TableMetadata>> {
+          TRY(build(now));
+          TRY(find());
+          if (expiry.expired.empty()) return std::optional<ice::TableMetadata>();
+          return std::optional<ice::TableMetadata>(expiry.next);
+        }));
+    if (!expiry.expired.empty()) kAfterExpire.Hit();
+  }
+  Cleaned cleaned;
+  for (const ice::Snapshot& snapshot : expiry.expired) cleaned.expired.push_back(snapshot.id);
+  // What Delta has, or a commit that has come meanwhile, stays.
+  std::vector<std::string> keys;
+  if (!expiry.expired.empty()) {
+    std::set<std::string> needed;
+    if (TRY(tables_.FormatsOf(name)).delta) TRY(AddDeltaReferences(name, needed));
+    if (!options.dry_run) TRY(AddIcebergReferences(name, needed));
+    std::set_difference(needless.begin(), needless.end(), needed.begin(), needed.end(),
+                        std::back_inserter(keys));
+  }
+  TRY(Delete(name, keys, options.dry_run, cleaned));
+  return cleaned;
+}
+
+Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions& options) {
+  DeltaTables& delta = tables_.delta();
+  const TablePlace place = delta.Place(name);
+  const Lease lease = TRY(Lease::Take(delta.store(), delta.clock(), LeaseKey(place), kLeaseMs));
+  const dl::State state = TRY(delta.Load(name));
+  const std::set<std::string> needed = TRY(References(name));
+  std::vector<std::string> keys;
+  for (const auto& item : state.tombstones) {
+    const auto path = dl::DecodePath(item.first);
+    if (!path || path->find("://") != std::string::npos || path->starts_with("/")) continue;
+    const std::string key = place.Key(*path);
+    if (!needed.contains(key) && delta.store().Head(key).ok()) keys.push_back(key);
+  }
+  // The log: only below a checkpoint that is there and can be read, whose own commit stays.
+  int64_t checkpoint = -1;
+  std::vector<store::ObjectMeta> log = TRY(store::ListAll(delta.store(), place.Key("_delta_log/")));
+  for (const auto& object : log) {
+    const auto version = DeltaVersionOf(object.key, ".checkpoint.parquet");
+    if (version && object.modified_ms < options.older_than_ms) {
+      checkpoint = std::max(checkpoint, *version);
+    }
+  }
+  if (checkpoint >= 0) TRY(delta.LoadVersion(name, checkpoint));
+  for (const auto& object : log) {
+    const auto commit = DeltaVersionOf(object.key, ".json");
+    const auto older = DeltaVersionOf(object.key, ".checkpoint.parquet");
+    const int64_t version = commit ? *commit : older.value_or(INT64_MAX);
+    if (version < checkpoint && object.modified_ms < options.older_than_ms) {
+      keys.push_back(object.key);
+    }
+  }
+  Cleaned cleaned;
+  TRY(Delete(name, keys, options.dry_run, cleaned));
+  return cleaned;
+}
+
+Result<Cleaned> Maintenance::RemoveOrphans(const std::string& name, const CleanOptions& options) {
+  IcebergTables& iceberg = tables_.iceberg();
+  const TablePlace place = iceberg.Place(name);
+  const Lease lease = TRY(Lease::Take(iceberg.store(), iceberg.clock(), LeaseKey(place), kLeaseMs));
+  std::vector<std::string> candidates;
+  for (const char* folder : {"data/", "manifests/", "metadata/"}) {
+    for (const auto& object : TRY(store::ListAll(iceberg.store(), place.Key(folder)))) {
+      const bool hint = object.key.ends_with("/version-hint.text");
+      if (!hint && object.modified_ms < options.older_than_ms) candidates.push_back(object.key);
+    }
+  }
+  const Formats formats = TRY(tables_.FormatsOf(name));
+  if (!formats.any()) {
+    return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
+                     fmt::format("there is no table '{}'", name));
+  }
+  const std::set<std::string> needed = TRY(References(name));
+  std::erase_if(candidates, [&](const std::string& key) { return needed.contains(key); });
+  Cleaned cleaned;
+  TRY(Delete(name, candidates, options.dry_run, cleaned));
+  return cleaned;
+}
+
+Result<IcebergCommit> Maintenance::RewriteManifests(const std::string& name) {
+  ice::Change change = tables_.iceberg().NewChange(ice::Operation::kReplace);
+  change.merge_manifests = true;
+  return tables_.iceberg().Commit(name, change);
+}
+
+}  // namespace varve::catalog

@@ -1,0 +1,110 @@
+#include "catalog/registration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "table/file_footer.h"
+
+namespace varve::catalog {
+namespace {
+
+struct Input {
+  std::string key;
+  table::FileFooter footer;
+};
+
+Result<Input> ReadInput(store::ObjectStore& store, const std::string& key, bool accept_problems) {
+  const store::ObjectMeta meta = TRY(store.Head(key));
+  const auto read = [&](uint64_t offset, uint64_t size) {
+    store::ByteRange range;
+    range.offset = offset;
+    range.size = size;
+    return store.Get(key, range);
+  };
+  auto footer = table::ReadFileFooter(read, meta.size);
+  if (!footer.ok()) return Error(footer.error()).Context("'" + key + "'");
+  if (!footer->problems.empty() && !accept_problems) {
+    return MakeError(ErrorKind::kInvalid, "UNREADABLE_COLUMN",
+                     fmt::format("'{}': {}; some readers of the table would get it wrong", key,
+                                 footer->problems[0]));
+  }
+  Input input;
+  input.key = key;
+  input.footer = std::move(*footer);
+  return input;
+}
+
+// The first file's columns, and what the others add. Field ids are the files' own if all have them.
+Result<table::Schema> CommonSchema(const std::vector<Input>& inputs) {
+  table::Schema schema = inputs[0].footer.schema;
+  const bool own_ids = std::all_of(inputs.begin(), inputs.end(),
+                                   [](const Input& one) { return one.footer.has_field_ids; });
+  int32_t last = 0;
+  if (!own_ids) last = table::AssignIds(schema, 0);
+  if (own_ids) {
+    for (const Input& input : inputs) {
+      for (const table::LeafStats& leaf : input.footer.leaves) {
+        last = std::max(last, leaf.stats.field_id);
+      }
+    }
+    last += static_cast<int32_t>(table::kSchemaFieldsMax);
+  }
+  for (const Input& input : inputs) {
+    auto evolution = table::EvolveSchema(schema, input.footer.schema, last);
+    if (!evolution.ok()) return Error(evolution.error()).Context("'" + input.key + "'");
+    last = evolution->last_column_id;
+    schema = std::move(evolution->schema);
+  }
+  return schema;
+}
+
+}  // namespace
+
+Result<Registered> RegisterFiles(LakeTables& tables, const std::string& name,
+                                 const std::vector<std::string>& keys,
+                                 const RegisterOptions& options) {
+  if (keys.empty() || keys.size() > kRegisterFilesMax) {
+    return MakeError(ErrorKind::kInvalid, "BAD_FILE_COUNT",
+                     fmt::format("1 to {} files are registered at once", kRegisterFilesMax));
+  }
+  std::vector<Input> inputs;
+  for (const std::string& key : keys) {
+    inputs.push_back(TRY(ReadInput(tables.iceberg().store(), key, options.accept_problems)));
+  }
+  Registered out;
+  const Formats there = TRY(tables.FormatsOf(name));
+  const Formats formats = there.any() ? there : options.formats;
+  const table::Schema columns = TRY(CommonSchema(inputs));
+  if (!there.any()) {
+    TableShape shape;
+    shape.schema = columns;
+    shape.spec = TRY(table::ParsePartitioning(options.partitioning, columns));
+    shape.order = TRY(table::ParseSorting(options.sorting, columns));
+    for (const Input& input : inputs) {  // before anything is made
+      const auto fits = table::DescribeFile(input.footer, shape.schema, shape.spec);
+      if (!fits.ok()) return Error(fits.error()).Context("'" + input.key + "'");
+    }
+    TRY(tables.Create(name, shape, formats));
+    out.created = true;
+  } else {
+    TRY(tables.Evolve(name, columns));
+  }
+  const TableShape shape = TRY(tables.Shape(name));
+  FileChanges changes = tables.NewChanges();
+  changes.mark = options.mark;
+  const auto match =
+      formats.iceberg ? table::MatchColumns::kByFieldIdIfAll : table::MatchColumns::kByName;
+  for (const Input& input : inputs) {
+    auto file = table::DescribeFile(input.footer, shape.schema, shape.spec, match);
+    if (!file.ok()) return Error(file.error()).Context("'" + input.key + "'");
+    file->path = input.key;
+    out.rows += file->rows;
+    changes.added.push_back(std::move(*file));
+  }
+  out.files = changes.added.size();
+  out.commit = TRY(tables.Commit(name, changes));
+  return out;
+}
+
+}  // namespace varve::catalog

@@ -1,0 +1,52 @@
+// What a Parquet file's footer says, in a table's words: columns with their field ids, rows,
+// statistics, where its row groups begin, and what of it readers of tables would stumble over.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "table/data_file.h"
+#include "table/schema.h"
+
+namespace varve::table {
+
+// A column of the file that is under no list or map.
+struct LeafStats {
+  std::string path;  // "a.b"
+  Type type;
+  ColumnStats stats;  // field_id: the file's, 0 if it has none; bounds are not truncated
+};
+
+struct FileFooter {
+  uint64_t bytes = 0;
+  int64_t rows = 0;
+  Schema schema;               // ids: the file's field ids, 0 where there is none
+  bool has_field_ids = false;  // every field has one
+  std::vector<LeafStats> leaves;
+  std::vector<int64_t> split_offsets;
+  // Each is a sentence about a column that some reader of Iceberg or Delta would get wrong.
+  std::vector<std::string> problems;
+};
+
+using ReadRange = std::function<Result<std::string>(uint64_t offset, uint64_t size)>;
+
+inline constexpr uint64_t kFooterBytesMax = uint64_t{64} << 20;
+
+// kCorrupt, NOT_PARQUET or BAD_PARQUET.
+Result<FileFooter> ReadFileFooter(const ReadRange& read, uint64_t file_bytes);
+
+enum class MatchColumns : uint8_t { kByFieldIdIfAll, kByName };
+
+// The file as a data file of a table of this schema, its columns matched by field id if it has all
+// of them (unless by name is wanted: Delta's), else by name; its partition from the bounds.
+// kInvalid: PARTITION_SPANNED if its rows are of several partitions, SCHEMA_MISMATCH if a column
+// does not fit the schema.
+Result<DataFile> DescribeFile(const FileFooter& footer, const Schema& schema,
+                              const PartitionSpec& spec,
+                              MatchColumns match = MatchColumns::kByFieldIdIfAll);
+
+}  // namespace varve::table

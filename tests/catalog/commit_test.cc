@@ -1,0 +1,338 @@
+#include "catalog/maintenance.h"
+#include "catalog/snapshot_files.h"
+#include "simulation.h"
+#include "store/object_store.h"
+
+namespace varve::catalog {
+namespace {
+
+namespace ice = table::iceberg;
+using store::Fault;
+using store::FaultKind;
+using store::StoreCall;
+
+Fault At(FaultKind kind, const std::string& key_prefix, uint32_t times = 1,
+         StoreCall call = StoreCall::kPut) {
+  Fault fault;
+  fault.kind = kind;
+  fault.call = call;
+  fault.key_prefix = key_prefix;
+  fault.times = times;
+  return fault;
+}
+
+template <typename T>
+void ExpectCode(const Result<T>& result, const std::string& code) {
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, code) << result.error().message;
+}
+
+std::set<std::string> KeysOf(const SnapshotFiles& files) {
+  std::set<std::string> keys;
+  for (const auto& file : files.files) keys.insert(file.path);
+  return keys;
+}
+
+TEST(Commit, AnAppendIsASnapshotWithItsCounts) {
+  Lab lab(1, Both());
+  const auto done = lab.tables.Commit("t", lab.Append({lab.File("a", 10), lab.File("b", 5)}));
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  const auto head = lab.iceberg.Load("t");
+  ASSERT_TRUE(head.ok());
+  const auto& summary = head->metadata.current()->summary;
+  EXPECT_EQ(summary.at("operation"), "append");
+  EXPECT_EQ(summary.at("added-data-files"), "2");
+  EXPECT_EQ(summary.at("added-records"), "15");
+  EXPECT_EQ(summary.at("total-records"), "15");
+  EXPECT_EQ(summary.at("total-files-size"), "2015");
+  EXPECT_EQ(summary.at("changed-partition-count"), "1");
+  EXPECT_EQ(summary.count("deleted-data-files"), 0u);
+}
+
+TEST(Commit, AReplaceKeepsUntouchedManifestsAndMarksItsSourcesDeleted) {
+  Lab lab(2, OnlyIceberg());
+  const auto a = lab.File("a", 10), b = lab.File("b", 5), c = lab.File("c", 7);
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({a, b})).ok());
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({c})).ok());
+  FileChanges changes = lab.Append({lab.File("m", 10)});
+  changes.removed = {Lab::Removed(a)};
+  changes.same_rows = true;
+  ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
+  const auto head = lab.iceberg.Load("t");
+  const auto read = lab.iceberg.Reader("t", head->metadata.location);
+  const auto list = ice::ReadManifestList(read(head->metadata.current()->manifest_list).value());
+  ASSERT_TRUE(list.ok());
+  ASSERT_EQ(list->size(), 3u);  // added, rewritten, carried
+  EXPECT_EQ((*list)[0].added_files, 1);
+  EXPECT_EQ((*list)[1].existing_files, 1);
+  EXPECT_EQ((*list)[1].deleted_files, 1);
+  EXPECT_EQ((*list)[1].min_sequence_number, 1);
+  EXPECT_EQ((*list)[2].sequence_number, 2);
+  const auto& summary = head->metadata.current()->summary;
+  EXPECT_EQ(summary.at("operation"), "replace");
+  EXPECT_EQ(summary.at("added-records"), summary.at("deleted-records"));
+  EXPECT_EQ(summary.at("manifests-kept"), "1");
+  EXPECT_EQ(summary.at("manifests-replaced"), "1");
+  EXPECT_EQ(summary.at("total-data-files"), "3");
+}
+
+TEST(Commit, Trap1AReplaceThatKeepsItsInputsOrIsPlayedTwiceIsRefused) {
+  Lab lab(3, Both());
+  const auto a = lab.File("a", 10);
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({a})).ok());
+  ExpectCode(lab.tables.Commit("t", lab.Append({a})), "FILE_ALREADY_LIVE");
+  FileChanges changes = lab.Append({lab.File("m", 11)});
+  changes.removed = {Lab::Removed(a)};
+  changes.same_rows = true;
+  ExpectCode(lab.tables.Commit("t", changes), "ROWS_NOT_KEPT");
+  changes = lab.Append({lab.File("m", 10)});
+  changes.removed = {Lab::Removed(a)};
+  changes.same_rows = true;
+  ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
+  const auto again = lab.tables.Commit("t", changes);
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(again->iceberg->already_done);
+  EXPECT_TRUE(again->delta->already_done);
+  EXPECT_EQ(FilesAsOf(lab.tables, "t", {})->files.size(), 1u);
+}
+
+TEST(Commit, Trap2AStaleHintIsPassedByAndRepaired) {
+  Lab lab(4, OnlyIceberg());
+  lab.faulty.Script(At(FaultKind::kFailBefore, "catalog/t/metadata/version-hint.text", 100));
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})).ok());
+  EXPECT_EQ(lab.memory.Get("catalog/t/metadata/version-hint.text", std::nullopt).value(), "1");
+  EXPECT_EQ(lab.iceberg.Load("t")->version, 2);
+  Lab other(5, OnlyIceberg());
+  other.faulty.Script(At(FaultKind::kFailBefore, "catalog/t/metadata/version-hint.text", 8));
+  ASSERT_TRUE(other.tables.Commit("t", other.Append({other.File("a", 1)})).ok());
+  ASSERT_TRUE(other.tables.Commit("t", other.Append({other.File("b", 1)})).ok());
+  EXPECT_EQ(other.memory.Get("catalog/t/metadata/version-hint.text", std::nullopt).value(), "3");
+}
+
+TEST(Commit, AReplyThatIsLostOrAConflictWithOneselfIsDone) {
+  for (const FaultKind kind : {FaultKind::kSucceedThenUnknown, FaultKind::kConflictOnOwnWrite,
+                               FaultKind::kUnknownNotDone}) {
+    for (const char* key : {"catalog/t/metadata/v2", "catalog/t/manifests/",
+                            "catalog/t/metadata/snap", "catalog/t/_delta_log/"}) {
+      Lab lab(6, Both());
+      lab.faulty.Script(At(kind, key));
+      const auto done = lab.tables.Commit("t", lab.Append({lab.File("a", 1)}));
+      ASSERT_TRUE(done.ok()) << key << done.error().message;
+      EXPECT_EQ(lab.faulty.fired(kind), 1u) << key;
+      EXPECT_EQ(FilesAsOf(lab.tables, "t", {})->files.size(), 1u);
+      EXPECT_EQ(lab.delta.Load("t")->files.size(), 1u);
+    }
+  }
+}
+
+TEST(Commit, AnOutcomeThatStaysUnknownIsSaidSoAndNothingIsCleanedUp) {
+  Lab lab(7, OnlyIceberg());
+  const FileChanges changes = lab.Append({lab.File("a", 1)});
+  // The first put arrives, its reply is lost, and whatever is asked after that is not answered.
+  lab.faulty.Script(At(FaultKind::kSucceedThenUnknown, "catalog/t/metadata/v2", 1));
+  lab.racing.before_commit = [&] {
+    lab.faulty.Script(At(FaultKind::kFailBefore, "catalog/t/metadata/v2", 1000, StoreCall::kGet));
+  };
+  const auto done = lab.tables.Commit("t", changes);
+  lab.racing.before_commit = nullptr;
+  ExpectCode(done, "COMMIT_UNKNOWN");
+  EXPECT_EQ(done.error().kind, ErrorKind::kUnknown);
+  EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/manifests/")->size(), 1u);
+}
+
+TEST(Commit, AConflictLeavesNoObjectsOfTheLosingAttempts) {
+  Lab lab(8, OnlyIceberg());
+  bool raced = false;
+  lab.racing.before_commit = [&] {
+    if (raced) return;
+    raced = true;
+    ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("other", 3)})).ok());
+  };
+  const auto done = lab.tables.Commit("t", lab.Append({lab.File("a", 1)}));
+  ASSERT_TRUE(done.ok());
+  EXPECT_EQ(done->iceberg->attempts, 2);
+  EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/manifests/")->size(), 2u);
+  EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/metadata/snap")->size(), 2u);
+  EXPECT_EQ(FilesAsOf(lab.tables, "t", {})->files.size(), 2u);
+}
+
+TEST(Commit, AReplaceWhoseSourceWasTakenIsRejectedAndLeavesNothing) {
+  Lab lab(9, Both());
+  const auto a = lab.File("a", 4);
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({a})).ok());
+  FileChanges first = lab.Append({lab.File("m1", 4)}), second = lab.Append({lab.File("m2", 4)});
+  first.removed = second.removed = {Lab::Removed(a)};
+  first.same_rows = second.same_rows = true;
+  ASSERT_TRUE(lab.tables.Commit("t", first).ok());
+  const size_t before = store::ListAll(lab.memory, "catalog/t/")->size();
+  ExpectCode(lab.tables.Commit("t", second), "SOURCE_NOT_LIVE");
+  EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/")->size(), before);
+}
+
+TEST(Commit, AMarkOutlivesTheSnapshotThatSetIt) {
+  Lab lab(10, OnlyIceberg());
+  FileChanges changes = lab.Append({lab.File("a", 1)});
+  changes.mark = ice::Mark{"s1", 5};
+  ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
+  lab.clock.AdvanceMs(10);
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("b", 1)})).ok());
+  CleanOptions clean;
+  clean.older_than_ms = lab.clock.NowMs();
+  clean.dry_run = false;
+  ASSERT_TRUE(Maintenance(lab.tables).Expire("t", clean).ok());
+  FileChanges again = lab.Append({lab.File("c", 1)});
+  again.mark = ice::Mark{"s1", 5};
+  const auto done = lab.tables.Commit("t", again);
+  ASSERT_TRUE(done.ok());
+  EXPECT_TRUE(done->iceberg->already_done);
+}
+
+TEST(Commit, SmallManifestsAreMergedWhenManyHaveGathered) {
+  Lab lab(11, OnlyIceberg());
+  for (int i = 0; i < 130; ++i) {
+    lab.clock.AdvanceMs(1);
+    ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("f" + std::to_string(i), 1)})).ok());
+  }
+  const auto head = lab.iceberg.Load("t");
+  const auto read = lab.iceberg.Reader("t", head->metadata.location);
+  const auto list = ice::ReadManifestList(read(head->metadata.current()->manifest_list).value());
+  EXPECT_LT(list->size(), 100u);
+  EXPECT_EQ(FilesAsOf(lab.tables, "t", {})->files.size(), 130u);
+  EXPECT_EQ(head->metadata.current()->summary.at("total-data-files"), "130");
+}
+
+TEST(Commit, AsOfFindsSnapshotsByIdAndByTime) {
+  Lab lab(12, OnlyIceberg());
+  std::vector<int64_t> ids;
+  for (int i = 0; i < 3; ++i) {
+    lab.clock.AdvanceMs(1000);
+    ids.push_back(lab.tables.Commit("t", lab.Append({lab.File("f" + std::to_string(i), 1)}))
+                      ->iceberg->snapshot_id);
+  }
+  AsOf by_id, by_time, too_early;
+  by_id.snapshot_id = ids[0];
+  by_time.time_ms = lab.clock.NowMs() - 1;
+  too_early.time_ms = 5;
+  EXPECT_EQ(FilesAsOf(lab.tables, "t", by_id)->files.size(), 1u);
+  EXPECT_EQ(FilesAsOf(lab.tables, "t", by_time)->snapshot_id, ids[1]);
+  ExpectCode(FilesAsOf(lab.tables, "t", too_early), "NO_SUCH_SNAPSHOT");
+  const TableDiff diff =
+      DiffFiles(*FilesAsOf(lab.tables, "t", by_id), *FilesAsOf(lab.tables, "t", {}));
+  EXPECT_EQ(diff.added.size(), 2u);
+  EXPECT_EQ(diff.rows_added, 2);
+}
+
+TEST(Commit, ATableWithDeleteFilesOrAnotherVersionIsRefused) {
+  Lab lab(13, OnlyIceberg());
+  std::string text = lab.memory.Get("catalog/t/metadata/v1.metadata.json", std::nullopt).value();
+  text.replace(text.find("\"format-version\":2"), 18, "\"format-version\":3");
+  ASSERT_TRUE(lab.memory.Put("catalog/t/metadata/v2.metadata.json", text, {}).ok());
+  ExpectCode(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})), "UNSUPPORTED_FORMAT_VERSION");
+}
+
+TEST(Commit, AMetadataFileCutShortIsCorruptAndNothingIsBuiltOnIt) {
+  Lab lab(14, OnlyIceberg());
+  const std::string text =
+      lab.memory.Get("catalog/t/metadata/v1.metadata.json", std::nullopt).value();
+  ASSERT_TRUE(lab.memory.Put("catalog/t/metadata/v2.metadata.json", text.substr(0, 200), {}).ok());
+  const auto done = lab.tables.Commit("t", lab.Append({lab.File("a", 1)}));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().kind, ErrorKind::kCorrupt);
+}
+
+TEST(Maintenance, ExpiryDeletesOnlyWhatNoRetainedSnapshotOfAnyFormatHas) {
+  Lab lab(20, Both());
+  const auto a = lab.File("a", 4), b = lab.File("b", 6);
+  for (const auto& file : {a, b}) {
+    ASSERT_TRUE(lab.memory.Put(file.path, "PAR1", {}).ok());
+  }
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({a, b})).ok());
+  lab.clock.AdvanceMs(1000);
+  FileChanges changes = lab.Append({lab.File("m", 10)});
+  changes.removed = {Lab::Removed(a), Lab::Removed(b)};
+  changes.same_rows = true;
+  ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
+  CleanOptions clean;
+  clean.older_than_ms = lab.clock.NowMs();
+  const auto dry = Maintenance(lab.tables).Expire("t", clean);
+  ASSERT_TRUE(dry.ok()) << dry.error().message;
+  EXPECT_EQ(dry->expired.size(), 1u);
+  EXPECT_EQ(lab.iceberg.Load("t")->metadata.snapshots.size(), 2u);
+  clean.dry_run = false;
+  ASSERT_TRUE(Maintenance(lab.tables).Expire("t", clean).ok());
+  EXPECT_EQ(lab.iceberg.Load("t")->metadata.snapshots.size(), 1u);
+  EXPECT_TRUE(lab.memory.Head(a.path).ok());  // Delta's tombstone is young
+  lab.clock.AdvanceMs(int64_t{8} * 86'400'000);
+  const auto vacuumed = Maintenance(lab.tables).Vacuum("t", clean);
+  ASSERT_TRUE(vacuumed.ok()) << vacuumed.error().message;
+  EXPECT_EQ(vacuumed->deleted.size(), 2u);
+  EXPECT_FALSE(lab.memory.Head(a.path).ok());
+  EXPECT_EQ(KeysOf(*FilesAsOf(lab.tables, "t", {})),
+            std::set<std::string>{"catalog/t/data/m.parquet"});
+}
+
+TEST(Maintenance, OrphansAreOldUnreferencedAndUnderTheTable) {
+  Lab lab(21, Both());
+  const auto a = lab.File("a", 4);
+  ASSERT_TRUE(lab.memory.Put(a.path, "PAR1", {}).ok());
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({a})).ok());
+  ASSERT_TRUE(lab.memory.Put("catalog/t/data/orphan.parquet", "x", {}).ok());
+  lab.clock.AdvanceMs(1000);
+  ASSERT_TRUE(lab.memory.Put("catalog/t/data/young.parquet", "x", {}).ok());
+  CleanOptions clean;
+  clean.older_than_ms = lab.clock.NowMs();
+  clean.dry_run = false;
+  const auto done = Maintenance(lab.tables).RemoveOrphans("t", clean);
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(done->deleted, std::vector<std::string>{"catalog/t/data/orphan.parquet"});
+}
+
+TEST(Delta, Trap28And29ACheckpointKeepsTxnsAndTombstonesAndComesBeforeItsPointer) {
+  Lab lab(30, Both());
+  std::vector<std::string> puts;
+  const auto a = lab.File("a", 1);
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({a})).ok());
+  FileChanges changes = lab.Append({lab.File("m", 1)});
+  changes.removed = {Lab::Removed(a)};
+  changes.same_rows = true;
+  changes.mark = ice::Mark{"s", 42};
+  ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
+  for (int i = 0; i < 9; ++i) {
+    ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("f" + std::to_string(i), 1)})).ok());
+  }
+  const auto from_checkpoint = lab.delta.Load("t");
+  ASSERT_TRUE(from_checkpoint.ok()) << from_checkpoint.error().message;
+  EXPECT_TRUE(lab.memory.Head("catalog/t/_delta_log/_last_checkpoint").ok());
+  // The same from the JSON alone.
+  ASSERT_TRUE(lab.memory.Delete("catalog/t/_delta_log/_last_checkpoint").ok());
+  ASSERT_TRUE(
+      lab.memory.Delete("catalog/t/_delta_log/00000000000000000010.checkpoint.parquet").ok());
+  const auto from_log = lab.delta.Load("t");
+  ASSERT_TRUE(from_log.ok());
+  EXPECT_EQ(from_log->version, from_checkpoint->version);
+  EXPECT_EQ(from_checkpoint->txns.at("varve/s").version, 42);
+  EXPECT_EQ(from_checkpoint->tombstones.size(), 1u);
+  ASSERT_EQ(from_log->files.size(), from_checkpoint->files.size());
+  for (const auto& [path, add] : from_log->files) {
+    EXPECT_EQ(from_checkpoint->files.at(path).stats_json, add.stats_json);
+    EXPECT_EQ(from_checkpoint->files.at(path).bytes, add.bytes);
+  }
+  EXPECT_EQ(from_checkpoint->table.schema_json, from_log->table.schema_json);
+}
+
+TEST(Delta, NewColumnsAreAddedAndWidenedOnesRefused) {
+  Lab lab(31, Both());
+  table::Schema file = EventSchema();
+  table::Field extra;
+  extra.name = "extra";
+  extra.type.id = table::TypeId::kLong;
+  file.fields.push_back(extra);
+  ASSERT_TRUE(lab.tables.Evolve("t", file).ok());
+  EXPECT_EQ(lab.tables.Shape("t")->schema.fields.size(), 3u);
+  EXPECT_NE(lab.delta.Load("t")->table.schema_json.find("extra"), std::string::npos);
+  file.fields[1].type.id = table::TypeId::kDouble;
+  ExpectCode(lab.tables.Evolve("t", file), "SCHEMA_MISMATCH");
+}
+
+}  // namespace
+}  // namespace varve::catalog

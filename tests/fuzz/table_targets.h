@@ -1,0 +1,106 @@
+// What the fuzzer of the table module runs on each input; also replayed, from a seed, by the tests.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "table/avro.h"
+#include "table/delta/checkpoint.h"
+#include "table/file_footer.h"
+#include "table/iceberg/manifest.h"
+#include "table/iceberg/metadata.h"
+
+namespace varve::table {
+
+inline Schema FuzzSchema() {
+  Schema schema;
+  for (const TypeId type : {TypeId::kTimestamptz, TypeId::kString, TypeId::kDouble}) {
+    Field field;
+    field.name = "c" + std::to_string(schema.fields.size());
+    field.type.id = type;
+    schema.fields.push_back(std::move(field));
+  }
+  AssignIds(schema, 0);
+  return schema;
+}
+
+inline PartitionSpec FuzzSpec() { return ParsePartitioning("hour(c0),c1", FuzzSchema()).value(); }
+
+// Any bytes may be a manifest, a list, metadata, a commit or a footer. What is taken is taken
+// whole: metadata that was read is read again from what is written of it.
+inline void FuzzTableBytes(std::string_view input) {
+  const auto list = iceberg::ReadManifestList(input);
+  CHECK(list.ok() || list.error().kind == ErrorKind::kCorrupt);
+  const Schema schema = FuzzSchema();
+  const PartitionSpec spec = FuzzSpec();
+  const auto read = iceberg::ReadManifest(input, {}, spec, schema, iceberg::EntryDetail::kAll,
+                                          [](iceberg::ManifestEntry&& entry) -> Status {
+                                            CHECK(entry.sequence_number.has_value());
+                                            return {};
+                                          });
+  CHECK(read.ok() || read.error().kind == ErrorKind::kCorrupt);
+  const auto metadata = iceberg::ParseMetadata(input);
+  if (metadata.ok()) {
+    const std::string again = iceberg::WriteMetadata(*metadata);
+    const auto twice = iceberg::ParseMetadata(again);
+    CHECK(twice.ok());
+    CHECK(iceberg::WriteMetadata(*twice) == again);
+    (void)iceberg::CheckMetadata(*metadata, nullptr);
+  }
+  const auto commit = delta::ParseCommit(input);
+  if (commit.ok()) {
+    delta::State state;
+    (void)state.Apply(0, *commit);
+    if (commit->table) (void)delta::SchemaFromJson(commit->table->schema_json);
+  }
+  const auto range = [&](uint64_t offset, uint64_t size) -> Result<std::string> {
+    return std::string(input.substr(offset, size));
+  };
+  const auto footer = ReadFileFooter(range, input.size());
+  if (footer.ok()) (void)DescribeFile(*footer, schema, {});
+}
+
+// One good input of each sort.
+inline std::vector<std::string> FuzzSeeds() {
+  const Schema schema = FuzzSchema();
+  const PartitionSpec spec = FuzzSpec();
+  std::vector<std::string> seeds;
+  iceberg::ManifestWriter writer =
+      iceberg::ManifestWriter::Begin(schema, spec, "0123456789abcdef").value();
+  iceberg::ManifestEntry entry;
+  entry.snapshot_id = 7;
+  entry.file.path = "/lake/catalog/t/data/a.parquet";
+  entry.file.bytes = 1000, entry.file.rows = 10;
+  entry.file.partition = {std::string(4, '\1'), "eu"};
+  entry.file.split_offsets = {4, 500};
+  ColumnStats stats;
+  stats.field_id = 2;
+  stats.bytes = 100, stats.values = 10, stats.nulls = 0;
+  stats.lower = "a", stats.upper = "b";
+  entry.file.columns = {stats};
+  CHECK(writer.Add(entry).ok());
+  auto finished = std::move(writer).Finish(3).value();
+  seeds.push_back(finished.bytes);
+  iceberg::Snapshot snapshot;
+  snapshot.id = 7;
+  snapshot.summary["operation"] = "append";
+  snapshot.manifest_list = "/lake/l.avro";
+  seeds.push_back(
+      iceberg::WriteManifestList({finished.file}, snapshot, "0123456789abcdef").value());
+  iceberg::NewTable table;
+  table.uuid = "u", table.location = "/lake/catalog/t";
+  table.schema = schema, table.spec = spec;
+  iceberg::TableMetadata metadata = iceberg::CreateMetadata(std::move(table));
+  metadata.snapshots.push_back(snapshot);
+  metadata.current_snapshot_id = 7;
+  metadata.refs["main"].snapshot_id = 7;
+  seeds.push_back(iceberg::WriteMetadata(metadata));
+  const delta::Commit commit = delta::CreateCommit("id", "t", schema, {}, "c", 1).value();
+  seeds.push_back(delta::WriteCommit(commit).value());
+  return seeds;
+}
+
+}  // namespace varve::table
