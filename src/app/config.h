@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/delta_tables.h"
 #include "core/log.h"
 #include "ingest/ingest.h"
 #include "journal/journal.h"
@@ -70,6 +71,11 @@ struct CompactConfig {
   uint32_t consumers = 1;
 };
 
+struct TableConfig {
+  catalog::DeltaOptions formats;  // catalog.root: set by the wiring
+  uint64_t orphan_age_ms = catalog::kOrphanAgeMsDefault;
+};
+
 struct LogConfig {
   LogLevel level = LogLevel::kInfo;
 };
@@ -86,6 +92,7 @@ struct Config {
   NotifyConfig notify;
   QueueOptions queue;
   CompactConfig compact;
+  TableConfig table;
   query::EngineOptions query;  // temp_directory: set by the wiring
   LogConfig log;
 };

@@ -104,8 +104,9 @@ Result<catalog::CleanOptions> CleanOptionsOf(const TableOptions& options, TableA
 }  // namespace
 
 TableAccess::TableAccess(std::unique_ptr<store::ObjectStore> store,
-                         const catalog::DeltaOptions& options)
-    : store_(std::move(store)),
+                         const catalog::DeltaOptions& options, TableConfig config)
+    : config_(std::move(config)),
+      store_(std::move(store)),
       iceberg_(*store_, SystemClock(), SystemRandom(), options.catalog),
       delta_(*store_, SystemClock(), SystemRandom(), options),
       tables_(iceberg_, delta_) {}
@@ -123,9 +124,10 @@ Result<std::unique_ptr<TableAccess>> TableAccess::Open(const TableOptions& optio
   store_options.root = paths.root;
   store_options.read_only = !writes;
   auto store = TRY(store::OpenLocalStore(std::move(store_options), SystemClock()));
-  catalog::DeltaOptions delta;
+  catalog::DeltaOptions delta = loaded.config.table.formats;
   delta.catalog.root = std::filesystem::canonical(paths.root).string();
-  return std::unique_ptr<TableAccess>(new TableAccess(std::move(store), delta));
+  return std::unique_ptr<TableAccess>(
+      new TableAccess(std::move(store), delta, loaded.config.table));
 }
 
 Result<std::string> ListTables(const TableOptions& options, TableAccess& access) {
@@ -288,7 +290,8 @@ Result<std::string> VacuumTable(const TableOptions& options, TableAccess& access
 }
 
 Result<std::string> RemoveTableOrphans(const TableOptions& options, TableAccess& access) {
-  const auto clean = TRY(CleanOptionsOf(options, access, catalog::kOrphanAgeMsDefault));
+  const auto clean =
+      TRY(CleanOptionsOf(options, access, static_cast<int64_t>(access.config().orphan_age_ms)));
   return CleanedText(options,
                      TRY(catalog::Maintenance(access.tables()).RemoveOrphans(options.name, clean)));
 }

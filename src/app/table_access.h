@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/config.h"
 #include "catalog/maintenance.h"
 #include "core/result.h"
 
@@ -30,10 +31,13 @@ class TableAccess {
 
   store::ObjectStore& store() { return *store_; }
   catalog::LakeTables& tables() { return tables_; }
+  const TableConfig& config() const { return config_; }
 
  private:
-  TableAccess(std::unique_ptr<store::ObjectStore> store, const catalog::DeltaOptions& options);
+  TableAccess(std::unique_ptr<store::ObjectStore> store, const catalog::DeltaOptions& options,
+              TableConfig config);
 
+  const TableConfig config_;
   std::unique_ptr<store::ObjectStore> store_;
   catalog::IcebergTables iceberg_;
   catalog::DeltaTables delta_;

@@ -231,7 +231,7 @@ Status DeltaTables::Checkpoint(const std::string& name, const dl::State& state) 
 
 Status DeltaTables::Evolve(const std::string& name, const table::Schema& file) {
   TRY(CheckTableName(name));
-  for (int i = 0; i < options_.catalog.commit_attempts_max; ++i) {
+  for (uint32_t i = 0; i < options_.catalog.commit_attempts_max; ++i) {
     const dl::State state = TRY(Head(Place(name), kDeltaVersionMax));
     const table::Schema schema = TRY(dl::SchemaFromJson(state.table.schema_json));
     const table::Evolution evolution = TRY(table::EvolveSchema(schema, file, INT32_MAX / 2));

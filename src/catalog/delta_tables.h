@@ -23,12 +23,15 @@ namespace varve::catalog {
 
 struct DeltaOptions {
   CatalogOptions catalog;
-  int64_t checkpoint_interval = 10;  // versions
+  uint32_t checkpoint_interval = 10;  // versions
 };
+
+// Longer than any job takes: what no snapshot has is under way until then.
+inline constexpr uint64_t kOrphanAgeMsDefault = uint64_t{3} * 86'400'000;
 
 struct DeltaCommit {
   int64_t version = 0;
-  int attempts = 1;
+  uint32_t attempts = 1;
   bool already_done = false;  // by its txn
 };
 

@@ -215,7 +215,7 @@ class IcebergTables::CommitRun {
       : tables_(tables), place_(place), change_(change), run_(tables.Nonce()) {}
 
   Result<IcebergCommit> Run() {
-    for (int i = 0; i < tables_.options_.commit_attempts_max; ++i) {
+    for (uint32_t i = 0; i < tables_.options_.commit_attempts_max; ++i) {
       int64_t hinted = 0;
       const IcebergHead head = TRY(tables_.Head(place_, &hinted));
       auto built = ice::BuildCommit(head.metadata, head.location, change_, Now(i),
@@ -252,7 +252,7 @@ class IcebergTables::CommitRun {
   }
 
  private:
-  ice::Attempt Now(int number) const {
+  ice::Attempt Now(uint32_t number) const {
     ice::Attempt attempt;
     attempt.now_ms = tables_.clock_.NowMs();
     attempt.number = number;
@@ -260,7 +260,7 @@ class IcebergTables::CommitRun {
     return attempt;
   }
 
-  IcebergCommit Done(int64_t version, int attempts, bool already) const {
+  IcebergCommit Done(int64_t version, uint32_t attempts, bool already) const {
     IcebergCommit done;
     done.snapshot_id = change_.snapshot_id;
     done.version = version;
@@ -320,7 +320,7 @@ Result<IcebergCommit> IcebergTables::Commit(const std::string& name, const ice::
 Result<IcebergHead> IcebergTables::Update(const std::string& name, const NextMetadata& next) {
   TRY(CheckTableName(name));
   const TablePlace place = Place(name);
-  for (int i = 0; i < options_.commit_attempts_max; ++i) {
+  for (uint32_t i = 0; i < options_.commit_attempts_max; ++i) {
     int64_t hinted = 0;
     IcebergHead head = TRY(Head(place, &hinted));
     std::optional<ice::TableMetadata> metadata = TRY(next(head));

@@ -32,7 +32,7 @@ namespace varve::catalog {
 struct CatalogOptions {
   std::string root;                // of locations; empty: the local store's
   std::string prefix = "catalog";  // of keys
-  int commit_attempts_max = 32;
+  uint32_t commit_attempts_max = 32;
 };
 
 struct IcebergHead {
@@ -44,7 +44,7 @@ struct IcebergHead {
 struct IcebergCommit {
   int64_t snapshot_id = 0;
   int64_t version = 0;
-  int attempts = 1;
+  uint32_t attempts = 1;
   bool already_done = false;  // found in the table, by its snapshot id or its mark
 };
 

@@ -31,7 +31,6 @@ struct CleanOptions {
   bool dry_run = true;
 };
 
-inline constexpr int64_t kOrphanAgeMsDefault = int64_t{3} * 86'400'000;
 inline constexpr int64_t kLeaseMs = 600'000;
 
 class Maintenance {

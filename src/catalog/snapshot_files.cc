@@ -32,7 +32,8 @@ Result<const ice::Snapshot*> Choose(const ice::TableMetadata& metadata, const st
   return found;
 }
 
-Result<SnapshotFiles> OfIceberg(IcebergTables& tables, const std::string& name, const AsOf& as_of) {
+Result<SnapshotFiles> OfIceberg(IcebergTables& tables, const std::string& name, const AsOf& as_of,
+                                ice::EntryDetail detail) {
   const IcebergHead head = TRY(tables.Load(name));
   const ice::TableMetadata& metadata = head.metadata;
   const ice::Snapshot* snapshot = TRY(Choose(metadata, name, as_of));
@@ -47,8 +48,8 @@ Result<SnapshotFiles> OfIceberg(IcebergTables& tables, const std::string& name, 
     }
   }
   const TablePlace place = tables.Place(name);
-  TRY(ice::ForEachLive(metadata, *snapshot, tables.Reader(name, metadata.location),
-                       ice::EntryDetail::kAll, [&](ice::ManifestEntry&& entry) -> Status {
+  TRY(ice::ForEachLive(metadata, *snapshot, tables.Reader(name, metadata.location), detail,
+                       [&](ice::ManifestEntry&& entry) -> Status {
                          entry.file.path = TRY(place.KeyOf(entry.file.path, metadata.location));
                          out.files.push_back(std::move(entry.file));
                          return {};
@@ -90,9 +91,10 @@ Result<SnapshotFiles> OfDelta(DeltaTables& tables, const std::string& name, cons
 
 }  // namespace
 
-Result<SnapshotFiles> FilesAsOf(LakeTables& tables, const std::string& name, const AsOf& as_of) {
+Result<SnapshotFiles> FilesAsOf(LakeTables& tables, const std::string& name, const AsOf& as_of,
+                                ice::EntryDetail detail) {
   const Formats formats = TRY(tables.FormatsOf(name));
-  if (formats.iceberg || !formats.delta) return OfIceberg(tables.iceberg(), name, as_of);
+  if (formats.iceberg || !formats.delta) return OfIceberg(tables.iceberg(), name, as_of, detail);
   return OfDelta(tables.delta(), name, as_of);
 }
 

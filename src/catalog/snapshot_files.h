@@ -20,12 +20,15 @@ struct SnapshotFiles {
   int64_t snapshot_id = 0;  // 0 and no files: an Iceberg table without a snapshot
   int64_t timestamp_ms = 0;
   table::Schema schema;
-  std::vector<table::DataFile> files;  // paths are the store's keys; Delta's have no statistics
+  std::vector<table::DataFile> files;  // paths are the store's keys
 };
 
-// An Iceberg table's, or a Delta table's where that is its only format. kNotFound,
-// NO_SUCH_SNAPSHOT.
-Result<SnapshotFiles> FilesAsOf(LakeTables& tables, const std::string& name, const AsOf& as_of);
+// An Iceberg table's, or a Delta table's where that is its only format. kAll: with the columns'
+// statistics, which a table of very many files pays for in memory; Delta's have none.
+// kNotFound, NO_SUCH_SNAPSHOT.
+Result<SnapshotFiles> FilesAsOf(
+    LakeTables& tables, const std::string& name, const AsOf& as_of,
+    table::iceberg::EntryDetail detail = table::iceberg::EntryDetail::kPathsOnly);
 
 struct TableDiff {
   std::vector<std::string> added, removed;  // keys

@@ -77,7 +77,7 @@ struct Built {
 
 struct Attempt {
   int64_t now_ms = 0;
-  int number = 0;
+  uint32_t number = 0;
   // Of this run: the same commit, taken up again after a crash, must not meet the objects that it
   // had put before, which are another base's.
   std::string run;
