@@ -9,7 +9,7 @@
 
 #include "record/event_reader.h"
 #include "record/log_row.h"
-#include "record/parquet_try.h"
+#include "parquet/try_parquet.h"
 
 namespace varve::record {
 
@@ -121,7 +121,7 @@ Result<FileCheck> Check(const pq::FileMetaData& footer, uint64_t bytes) {
 
 Result<FileCheck> CheckFile(std::shared_ptr<arrow::io::RandomAccessFile> file, uint64_t bytes) {
   Result<FileCheck> check = Corrupt("not a Parquet file");
-  auto read = TryParquet(
+  auto read = parquet::TryParquet(
       "read a Parquet footer",
       [&] {
         const auto reader = pq::ParquetFileReader::Open(std::move(file));

@@ -1,4 +1,4 @@
-#include "record/output_file.h"
+#include "parquet/output_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 #include "core/check.h"
 #include "core/crash_point.h"
 
-namespace varve::record {
+namespace varve::parquet {
 
 namespace {
 
@@ -153,4 +153,4 @@ Status OutputFile::Publish(bool sync) {
   return good ? Status() : Status(ErrnoError(err, "fsync " + directory_));
 }
 
-}  // namespace varve::record
+}  // namespace varve::parquet

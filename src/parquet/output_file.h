@@ -15,7 +15,7 @@
 
 #include "core/result.h"
 
-namespace varve::record {
+namespace varve::parquet {
 
 class OutputFile {
  public:
@@ -61,4 +61,4 @@ class OutputFile {
   Status error_;
 };
 
-}  // namespace varve::record
+}  // namespace varve::parquet
