@@ -40,9 +40,11 @@ def peak_mb(process):
             return int(line.split()[1]) / 1024
 
 
-def load(server, seconds, rate=None, connections=8):
+def load(server, seconds, rate=None, connections=8, ids=False):
     args = [LOAD, "--url", f"127.0.0.1:{server.port}", "--connections", connections,
             "--seconds", seconds, "--events-per-body", 100, "--input", WEB_ACCESS]
+    if ids:
+        args += ["--ids", 1]
     if rate:
         args += ["--rate", rate]
     done = subprocess.run(list(map(str, args)), capture_output=True, text=True)

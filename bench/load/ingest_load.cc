@@ -1,5 +1,6 @@
 // Load for POST /ingest that takes little of the processor it shares with the server: one thread,
-// epoll, bodies built once, only the digits of their times written anew for each request.
+// epoll, bodies built once, only the digits of their times (and with --ids 1 of an id for each
+// event, of 26 characters, never the same) written anew for each request.
 //
 // Without --rate each connection sends its next request when the last is answered (closed loop).
 // With --rate requests are due at fixed moments and a latency counts from the moment a request was
@@ -31,6 +32,7 @@ struct Options {
   int connections = 8;
   int events_per_body = 100;
   double seconds = 20;
+  bool ids = false;
   double rate = 0;  // requests a second, all connections together; 0: as fast as answers come
 };
 
@@ -74,6 +76,8 @@ Options Parse(int argc, char** argv) {
       options.rate = NumberOf(name, value);
     else if (name == "--events-per-body")
       options.events_per_body = static_cast<int>(NumberOf(name, value));
+    else if (name == "--ids")
+      options.ids = NumberOf(name, value) != 0;
     else if (name == "--input")
       options.input = value;
     else if (name == "--key")
@@ -86,7 +90,14 @@ Options Parse(int argc, char** argv) {
   return options;
 }
 
-// A request whole, and where the times of its events stand in it.
+int64_t NowNs() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+int64_t WallMs() {
+  return std::chrono::system_clock::now().time_since_epoch() / std::chrono::milliseconds(1);
+}
+
+// A request whole, and where the times and ids of its events stand in it.
 struct Request {
   struct Time {
     uint32_t offset;
@@ -94,11 +105,17 @@ struct Request {
   };
   std::string bytes;
   std::vector<Time> times;
+  std::vector<uint32_t> ids;  // offsets of their last 13 digits
 
   void SetTimes(int64_t now_ms) {
     for (const Time& time : times) {
       std::to_chars(bytes.data() + time.offset, bytes.data() + time.offset + 13,
                     now_ms - time.lag_ms);
+    }
+  }
+  void SetIds(uint64_t* next) {
+    for (const uint32_t id : ids) {
+      std::to_chars(bytes.data() + id, bytes.data() + id + 13, 1'000'000'000'000 + (*next)++);
     }
   }
 };
@@ -116,9 +133,16 @@ Request BuildRequest(const Options& options, const std::vector<std::string>& lin
     std::from_chars(line.data() + at, line.data() + line.size(), ms);
     if (ms < 1'000'000'000'000 || ms > 9'999'999'999'999) Die("an event without a ts in ms");
     if (i > 0) body += ',';
-    request.times.push_back({static_cast<uint32_t>(body.size() + at), 0});
+    size_t from = 0;
+    if (options.ids) {
+      body += "{\"id\":\"" + std::to_string(WallMs());
+      request.ids.push_back(static_cast<uint32_t>(body.size()));
+      body += "0000000000000\",";
+      from = 1;  // the line's own {
+    }
+    request.times.push_back({static_cast<uint32_t>(body.size() + at - from), 0});
     times.push_back(ms);
-    body += line;
+    body.append(line, from);
   }
   body += "]}";
   const int64_t newest = *std::max_element(times.begin(), times.end());
@@ -132,6 +156,7 @@ Request BuildRequest(const Options& options, const std::vector<std::string>& lin
   for (Request::Time& time : request.times) {
     time.offset += static_cast<uint32_t>(request.bytes.size());
   }
+  for (uint32_t& id : request.ids) id += static_cast<uint32_t>(request.bytes.size());
   request.bytes += body;
   return request;
 }
@@ -145,13 +170,6 @@ std::vector<std::string> ReadLines(const std::string& path) {
   }
   if (lines.empty()) Die(path + " has no events");
   return lines;
-}
-
-int64_t NowNs() {
-  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-}
-int64_t WallMs() {
-  return std::chrono::system_clock::now().time_since_epoch() / std::chrono::milliseconds(1);
 }
 
 int Connect(const Options& options) {
@@ -213,6 +231,7 @@ class Load {
   const Options options_;
   std::vector<Connection> connections_;
   std::vector<uint32_t> latencies_us_;
+  uint64_t next_id_ = 0;
   uint64_t errors_ = 0, throttled_ = 0, bytes_ = 0, in_flight_ = 0;
   int epoll_ = -1;
   int64_t start_ns_ = 0, stop_ns_ = 0, end_ns_ = 0, period_ns_ = 0;
@@ -240,6 +259,7 @@ void Load::SendNext(Connection& connection) {
   connection.next = (connection.next + 1) % connection.requests.size();
   Request& request = connection.requests[connection.next];
   request.SetTimes(WallMs());
+  request.SetIds(&next_id_);
   connection.unsent = request.bytes.size();
   connection.waiting = true;
   bytes_ += request.bytes.size();

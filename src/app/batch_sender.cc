@@ -130,7 +130,11 @@ Status BatchSender::SendPart(const InputBatch& batch, SendOutcome* outcome) {
   if (response.status == 200) {
     Json json = Json::parse(response.body, nullptr, false);
     bool duplicate = json.is_object() && json.value("deduplicated", Json()) == Json(true);
-    (duplicate ? outcome->deduplicated : outcome->stored) += batch.events.size();
+    Json some = json.is_object() ? json.value("duplicates", Json()) : Json();
+    uint64_t before = duplicate ? batch.events.size() : 0;
+    if (some.is_number_unsigned()) before = std::min(some.get<uint64_t>(), batch.events.size());
+    outcome->deduplicated += before;
+    outcome->stored += batch.events.size() - before;
     return {};
   }
   if (response.status == 413 && batch.events.size() > 1) return SendHalves(batch, outcome);

@@ -1,9 +1,10 @@
-// What only tests ask.
+// What only tests ask, and what the server runs itself.
 #include <CLI/CLI.hpp>
 
 #include "app/commands.h"
 #include "app/output.h"
 #include "core/crash_point.h"
+#include "query/sql_worker.h"
 
 namespace varve::app {
 
@@ -19,6 +20,12 @@ void AddDebug(CLI::App& root, Chosen& chosen) {
       return WriteStdout(out);
     };
   });
+}
+
+void AddSqlWorker(CLI::App& root, Chosen& chosen) {
+  CLI::App* command = root.add_subcommand("sql-worker", "Runs statements for a server");
+  command->group("");  // not in the help
+  command->callback([&chosen] { chosen.run = query::RunSqlWorker; });
 }
 
 }  // namespace varve::app

@@ -16,6 +16,7 @@ namespace {
 
 struct Options {
   std::string data, config;
+  bool fast = false;
   bool set_journal_aside = false;
 };
 
@@ -52,10 +53,7 @@ void CheckQueues(const Options& options, Findings* findings) {
   for (const queue::QueueStats& q : *queues) {
     bool dead = false;
     for (const queue::QueueStats& other : *queues) dead = dead || other.dead_letter_queue == q.name;
-    if (!dead || q.backlog == 0) continue;
-    findings->push_back(
-        {Finding::Level::kWarning, fmt::format("{}: {} dead letters", q.name, q.backlog),
-         fmt::format("varve queue dlq {0} says why; then varve queue replay {0}", q.name)});
+    if (dead && q.backlog > 0) NoteDeadLetters(q.name, q.backlog, findings);
   }
 }
 
@@ -91,20 +89,17 @@ int Run(Options options) {
   CheckPermissions(paths, &findings);
   CheckSpace(paths, config, &findings);
   CheckTempFiles(paths, SystemClock().NowMs(), &findings);
-  CheckObjects(paths, &findings);
+  if (!options.set_journal_aside) CheckObjects(paths, options.fast, &findings);
   Result<std::optional<ServeInfo>> server = RunningServer(paths);
   if (server.ok() && *server) {
     CheckServer(**server, &findings);
     CheckQueues(options, &findings);
   } else {
-    {
-      Result<DataDirLock> lock = DataDirLock::Take(paths, DataDirLock::Mode::kExclusive);
-      if (!lock.ok()) return Fail(lock.error());
-      if (options.set_journal_aside) return SetJournalAside(paths);
-      CheckJournal(paths, &findings);
-      CheckState(paths, config, &findings);
-    }
-    if (findings.back().level != Finding::Level::kError) CheckQueues(options, &findings);
+    Result<DataDirLock> lock = DataDirLock::Take(paths, DataDirLock::Mode::kExclusive);
+    if (!lock.ok()) return Fail(lock.error());
+    if (options.set_journal_aside) return SetJournalAside(paths);
+    CheckJournal(paths, &findings);
+    CheckState(paths, config, &findings);
   }
   std::string text;
   bool error = false;
@@ -123,12 +118,13 @@ void AddDoctor(CLI::App& root, Chosen& chosen) {
   auto options = std::make_shared<Options>();
   command->add_option("--data", options->data, "Data directory (default: the configuration's)");
   command->add_option("--config", options->config, "TOML file (or VARVE_CONFIG)");
+  command->add_flag("--fast", options->fast, "Of Parquet files the footers only, not every page");
   command->add_flag("--set-journal-aside", options->set_journal_aside,
                     "Rename a damaged journal, so that the server starts without it");
   command->footer(
-      R"(Looks at rights, space, every Parquet footer, left-over temporary files and, where no
-server runs, the journal, the state database and files that were not announced. The exit
-code is 1 if there is an error.
+      R"(Looks at rights, space, every page of every Parquet file, left-over temporary files and,
+where no server runs, the journal, the state database, dead letters and files that were not
+announced. It changes nothing. The exit code is 1 if there is an error.
 
 Example:
   varve doctor --data ./varve-data)");

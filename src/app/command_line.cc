@@ -38,6 +38,7 @@ bool ArmCrashPoint() {
 
 int RunCommandLine(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the write
   if (!ArmCrashPoint()) return kExitUsage;
   CLI::App root("varve: events in over HTTP, durable when acknowledged, answered by SQL");
   root.name("varve");
@@ -46,7 +47,7 @@ int RunCommandLine(int argc, char** argv) {
   root.footer(kFooter);
   Chosen chosen;
   for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddConfig,
-                    AddConvert, AddDoctor, AddDebug}) {
+                    AddConvert, AddDoctor, AddDebug, AddSqlWorker}) {
     add(root, chosen);
   }
   try {

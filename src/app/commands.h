@@ -36,6 +36,7 @@ void AddConfig(CLI::App& root, Chosen& chosen);
 void AddConvert(CLI::App& root, Chosen& chosen);
 void AddDoctor(CLI::App& root, Chosen& chosen);
 void AddDebug(CLI::App& root, Chosen& chosen);
+void AddSqlWorker(CLI::App& root, Chosen& chosen);
 
 // The file given, or VARVE_CONFIG's, or none; then the environment; then the flags.
 Result<LoadedConfig> LoadForCommand(const std::string& config_file,

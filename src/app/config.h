@@ -27,6 +27,10 @@ struct FlushConfig {
   uint32_t raw_events_batch_size = 100;
   uint64_t flush_interval_ms = 30'000;
   std::string raw_events_prefix = "raw-events";
+  uint64_t unit_bytes_max = 64ull << 20;
+  uint32_t unit_files_max = 512;
+  uint64_t retry_ms_max = 5'000;
+  uint64_t stop_ms_max = 30'000;
 };
 
 enum class StoreKind : uint8_t { kLocal };
@@ -59,6 +63,9 @@ struct QueueOptions {
 struct CompactConfig {
   std::string parquet_prefix = "logs/workers";
   uint32_t flush_threshold = 1'000;
+  uint64_t rows_max = 200'000;
+  uint32_t files_max = 1'000;
+  uint64_t gather_bytes_max = 64ull << 20;
   record::LogCodec compression = record::LogCodec::kLz4;
   uint32_t consumers = 1;
 };

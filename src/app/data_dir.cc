@@ -4,15 +4,47 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
 
 namespace varve::app {
 namespace {
+
+constexpr auto kAskEvery = std::chrono::milliseconds(20);
+constexpr int kTriesMax = 100;
+
+// Who has a lock on the file, as the kernel tells: " (process 4711)", or "" where it does not.
+std::string HolderOf(int fd) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return {};
+  std::ifstream locks("/proc/locks");
+  for (std::string line;
+       std::getline(locks, line);) {  // "1: FLOCK  ADVISORY  WRITE 4711 08:01:99 …"
+    std::istringstream words(line);
+    std::string number, kind, advisory, mode, pid, file;
+    words >> number >> kind >> advisory >> mode >> pid >> file;
+    if (kind == "FLOCK" && file.ends_with(fmt::format(":{}", info.st_ino))) {
+      return fmt::format(" (process {})", pid);
+    }
+  }
+  return {};
+}
+
+std::string HolderOf(const DataDirPaths& paths) {
+  const int fd = open(paths.lock.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  std::string holder = HolderOf(fd);
+  close(fd);
+  return holder;
+}
 
 // Whether a server (or nobody) holds the exclusive lock.
 Result<bool> HeldExclusively(const std::string& path) {
@@ -35,13 +67,25 @@ DataDirPaths::DataDirPaths(const std::string& data_dir)
       serve_json(own + "/serve.json"),
       journal(own + "/journal"),
       state(own + "/state.db"),
+      event_ids(own + "/event-ids"),
       tmp(own + "/tmp") {}
+
+Error CannotWrite(const DataDirPaths& paths, Error error) {
+  error.message += fmt::format(
+      "; varve must be able to write to its data directory {}: give the user that runs it (uid {}) "
+      "read, write and search rights there, remount it writable, make room, or give another "
+      "--data. `varve doctor --data {}` looks further",
+      paths.root, geteuid(), paths.root);
+  return error;
+}
 
 Status MakeDataDir(const DataDirPaths& paths) {
   for (const std::string* path : {&paths.root, &paths.own, &paths.journal, &paths.tmp}) {
     std::error_code failed;
     std::filesystem::create_directories(*path, failed);
-    if (failed) return ErrnoError(failed.value(), "create the directory " + *path);
+    if (failed) {
+      return CannotWrite(paths, ErrnoError(failed.value(), "create the directory " + *path));
+    }
   }
   return {};
 }
@@ -52,14 +96,18 @@ Result<DataDirLock> DataDirLock::Take(const DataDirPaths& paths, Mode mode) {
   if (fd < 0 && mode == Mode::kShared && (errno == EACCES || errno == EROFS)) {
     fd = open(paths.lock.c_str(), O_RDONLY | O_CLOEXEC);
   }
-  if (fd < 0) return ErrnoError(errno, "open " + paths.lock);
+  if (fd < 0) return CannotWrite(paths, ErrnoError(errno, "open " + paths.lock));
   DataDirLock lock(fd);
-  if (flock(fd, (mode == Mode::kExclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return ErrnoError(errno, "lock " + paths.lock);
+  for (int tries = 1;; ++tries) {
+    if (flock(fd, (mode == Mode::kExclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) return lock;
+    if (errno != EWOULDBLOCK && errno != EINTR) return ErrnoError(errno, "lock " + paths.lock);
+    if (tries == kTriesMax) break;
+    std::this_thread::sleep_for(kAskEvery);
+  }
   return MakeError(ErrorKind::kConflict, "DATA_DIR_BUSY",
-                   fmt::format("the data directory {} is in use by another varve process; stop it, "
-                               "or give another --data",
-                               paths.root));
+                   fmt::format("the data directory {} is in use by another varve process{}; stop "
+                               "it, or give another --data",
+                               paths.root, HolderOf(fd)));
 }
 
 DataDirLock::~DataDirLock() {
@@ -88,9 +136,9 @@ Result<std::optional<ServeInfo>> RunningServer(const DataDirPaths& paths) {
   nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("url") || !json["url"].is_string()) {
     return MakeError(ErrorKind::kRetryable, "SERVER_STARTING",
-                     fmt::format("a server has the data directory {} and does not answer yet; try "
-                                 "again, or give its --url",
-                                 paths.root));
+                     fmt::format("a server{} has the data directory {} and does not answer yet; "
+                                 "try again, or give its --url",
+                                 HolderOf(paths), paths.root));
   }
   ServeInfo info;
   info.url = json["url"].get<std::string>();

@@ -3,7 +3,7 @@
 //   DIR/…                 objects, by their keys
 //   DIR/.varve/lock       flock: exclusive by `serve`, shared by commands that open it themselves
 //   DIR/.varve/serve.json {"url", "pid", "startedMs"}: where the server that has the lock answers
-//   DIR/.varve/journal/   DIR/.varve/state.db   DIR/.varve/tmp/
+//   DIR/.varve/journal/   DIR/.varve/state.db   DIR/.varve/event-ids/   DIR/.varve/tmp/
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,21 @@ namespace varve::app {
 
 struct DataDirPaths {
   explicit DataDirPaths(const std::string& data_dir);
-  std::string root, own, lock, serve_json, journal, state, tmp;
+  std::string root, own, lock, serve_json, journal, state, event_ids, tmp;
 };
 
 // Makes DIR, DIR/.varve, its journal/ and tmp/ where they are missing. The error names what could
 // not be made.
 Status MakeDataDir(const DataDirPaths& paths);
 
+// The error of a file or directory in there that cannot be written, with the way out behind it.
+Error CannotWrite(const DataDirPaths& paths, Error error);
+
 class DataDirLock {
  public:
   enum class Mode { kExclusive, kShared };
-  // kConflict, DATA_DIR_BUSY: another process has it.
+  // Asks for two seconds: a killed process may hold it for a moment longer. kConflict,
+  // DATA_DIR_BUSY: another one has it, whose number the message has.
   static Result<DataDirLock> Take(const DataDirPaths& paths, Mode mode);
   DataDirLock(DataDirLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   DataDirLock& operator=(DataDirLock&&) = delete;

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <set>
 
+#include "app/commands.h"
 #include "app/progress.h"
 #include "core/clock.h"
 #include "journal/replay.h"
-#include "query/file_checks.h"
+#include "record/event_reader.h"
 #include "state/database.h"
 #include "store/local_store.h"
 
@@ -57,6 +59,37 @@ Result<std::set<std::string>> AnnouncedKeys(state::Database& database) {
   return keys;
 }
 
+struct ObjectTotals {
+  uint64_t objects = 0, bytes = 0, parquet_bytes = 0;
+};
+
+Status EachObject(store::ObjectStore& store,
+                  const std::function<void(const store::ObjectMeta&)>& look) {
+  std::string after;
+  do {
+    store::ListPage page = TRY(store.List("", after, store::kListObjectsMax));
+    for (const store::ObjectMeta& object : page.objects) {
+      if (Interrupted()) return {};
+      look(object);
+    }
+    after = std::move(page.next_start_after);
+  } while (!after.empty());
+  return {};
+}
+
+Status FooterOf(const std::string& path) {
+  TRY(record::CheckParquetFile(path));
+  return {};
+}
+
+// The key names the file already.
+std::string WithoutPath(std::string message, const std::string& path) {
+  for (size_t at; (at = message.find(path + ": ")) != std::string::npos;) {
+    message.erase(at, path.size() + 2);
+  }
+  return message;
+}
+
 // Raw files that no message has told of. Not an error: the next reconcile finds them.
 void CheckAnnounced(const DataDirPaths& paths, const Config& config, state::Database& database,
                     Findings* findings) {
@@ -64,7 +97,7 @@ void CheckAnnounced(const DataDirPaths& paths, const Config& config, state::Data
   if (!announced.ok()) {
     return Add(findings, Level::kError, "state: " + announced.error().message);
   }
-  auto store = store::OpenLocalStore({.root = paths.root}, SystemClock());
+  auto store = store::OpenLocalStore({.root = paths.root, .read_only = true}, SystemClock());
   if (!store.ok()) return Add(findings, Level::kError, "store: " + store.error().message);
   auto objects = store::ListAll(**store, config.flush.raw_events_prefix + "/");
   if (!objects.ok()) return Add(findings, Level::kError, "store: " + objects.error().message);
@@ -83,7 +116,30 @@ void CheckAnnounced(const DataDirPaths& paths, const Config& config, state::Data
       "`varve serve` announces them within notify.reconcile_interval_ms");
 }
 
+// The queues that others name as theirs for dead letters, and have some.
+void CheckDeadLetters(state::Database& database, Findings* findings) {
+  bool table = false;
+  Status read = database.Run([&](state::Session& session) -> Status {
+    TRY(session.Query("SELECT 1 FROM sqlite_master WHERE name = 'queues'", {},
+                      [&](const state::Row&) { return table = true; }));
+    if (!table) return {};
+    return session.Query(
+        "SELECT name, backlog FROM queues WHERE backlog > 0"
+        " AND name IN (SELECT dead_letter_queue FROM queues) ORDER BY name",
+        {}, [&](const state::Row& row) {
+          NoteDeadLetters(row.Text(0), static_cast<uint64_t>(row.Int(1)), findings);
+          return true;
+        });
+  });
+  if (!read.ok()) Add(findings, Level::kWarning, "queues: " + read.error().message);
+}
+
 }  // namespace
+
+void NoteDeadLetters(std::string_view queue, uint64_t messages, Findings* findings) {
+  Add(findings, Level::kWarning, fmt::format("{}: {} dead letters", queue, messages),
+      fmt::format("varve queue dlq {0} says why; then varve queue replay {0}", queue));
+}
 
 void CheckPermissions(const DataDirPaths& paths, Findings* findings) {
   for (const std::string* path : {&paths.root, &paths.own, &paths.journal, &paths.tmp}) {
@@ -134,36 +190,50 @@ void CheckTempFiles(const DataDirPaths& paths, int64_t now_ms, Findings* finding
       "left by a crash; no reader sees them, they may be deleted");
 }
 
-void CheckObjects(const DataDirPaths& paths, Findings* findings) {
-  auto store = store::OpenLocalStore({.root = paths.root}, SystemClock());
+void CheckObjects(const DataDirPaths& paths, bool fast, Findings* findings) {
+  auto store = store::OpenLocalStore({.root = paths.root, .read_only = true}, SystemClock());
   if (!store.ok()) return Add(findings, Level::kError, "store: " + store.error().message);
-  uint64_t objects = 0, bytes = 0, parquet = 0;
+  ObjectTotals all;
+  Status listed = EachObject(**store, [&](const store::ObjectMeta& object) {
+    all.objects += 1;
+    all.bytes += object.size;
+    if (object.key.ends_with(".parquet")) all.parquet_bytes += object.size;
+  });
   std::vector<std::string> bad;
-  std::string after;
-  do {
-    auto page = (*store)->List("", after, 1000);
-    if (!page.ok()) return Add(findings, Level::kError, "list objects: " + page.error().message);
-    for (const store::ObjectMeta& object : page->objects) {
-      ++objects;
-      bytes += object.size;
-      if (!object.key.ends_with(".parquet")) continue;
+  uint64_t parquet = 0, done_bytes = 0, rows = 0;
+  ProgressLine progress(!fast);
+  if (listed.ok()) {
+    listed = EachObject(**store, [&](const store::ObjectMeta& object) {
+      if (!object.key.ends_with(".parquet")) return;
+      const std::string path = (*store)->LocalPath(object.key).value_or(object.key);
+      const uint64_t rows_before = rows;
+      Status good = fast ? FooterOf(path) : record::VerifyParquetFile(path, [&](uint64_t read) {
+        rows = rows_before + read;
+        progress.Show("reading ", done_bytes, all.parquet_bytes, rows, "rows");
+        return !Interrupted();
+      });
+      if (!good.ok() && good.error().kind == ErrorKind::kNotFound) return;  // deleted meanwhile
       ++parquet;
-      std::string path = (*store)->LocalPath(object.key).value_or(paths.root + "/" + object.key);
-      query::FileShape shape = query::ReadFileShape(path, {});
-      if (!shape.readable) bad.push_back(object.key + ": " + shape.problem);
-    }
-    after = page->next_start_after;
-  } while (!after.empty());
+      done_bytes += object.size;
+      if (!good.ok()) bad.push_back(object.key + ": " + WithoutPath(good.error().message, path));
+    });
+  }
+  progress.Clear();
+  if (!listed.ok()) return Add(findings, Level::kError, "list objects: " + listed.error().message);
   Add(findings, Level::kGood,
-      fmt::format("objects: {}, {}", HumanCount(objects), HumanBytes(bytes)));
+      fmt::format("objects: {}, {}", HumanCount(all.objects), HumanBytes(all.bytes)));
+  if (Interrupted()) return Add(findings, Level::kError, "interrupted: not every file was read");
   if (bad.empty()) {
     return Add(findings, Level::kGood,
-               fmt::format("Parquet files: {}, every footer can be read", HumanCount(parquet)));
+               fast
+                   ? fmt::format("Parquet files: {}, every footer can be read", HumanCount(parquet))
+                   : fmt::format("Parquet files: {}, every page of their {} rows can be read",
+                                 HumanCount(parquet), HumanCount(rows)));
   }
   Add(findings, Level::kError,
       fmt::format("Parquet files that cannot be read: {}{}", bad.size(), FirstOf(bad)),
-      "queries leave them out and say so; restore them from a backup, or move them out of the data "
-      "directory");
+      "queries that meet them leave them out and say so, or fail; restore them from a backup, or "
+      "move them out of the data directory");
 }
 
 void CheckJournal(const DataDirPaths& paths, Findings* findings) {
@@ -172,7 +242,8 @@ void CheckJournal(const DataDirPaths& paths, Findings* findings) {
     return Add(findings, Level::kGood, "journal: empty");
   }
   journal::NameTable names;
-  Result<journal::Replayed> replayed = journal::Replay(paths.journal, names);
+  Result<journal::Replayed> replayed =
+      journal::Replay(paths.journal, names, journal::ReplayMode::kLook);
   if (!replayed.ok()) {
     return Add(
         findings, Level::kError, "journal: " + replayed.error().message,
@@ -198,7 +269,7 @@ void CheckState(const DataDirPaths& paths, const Config& config, Findings* findi
   const char* way_out =
       "stop everything that uses it, keep a copy, and restore state.db from a backup; without it "
       "queues and batch ids start anew, objects and journal are not touched";
-  auto database = state::Database::Open(paths.state);
+  auto database = state::Database::Inspect(paths.state);
   if (!database.ok()) {
     return Add(findings, Level::kError, "state database: " + database.error().message, way_out);
   }
@@ -214,6 +285,7 @@ void CheckState(const DataDirPaths& paths, const Config& config, Findings* findi
                "state database: " + (checked.ok() ? verdict : checked.error().message), way_out);
   }
   Add(findings, Level::kGood, "state database: sound");
+  CheckDeadLetters(**database, findings);
   CheckAnnounced(paths, config, **database, findings);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/config.h"
@@ -21,9 +22,12 @@ using Findings = std::vector<Finding>;
 void CheckPermissions(const DataDirPaths& paths, Findings* findings);
 void CheckSpace(const DataDirPaths& paths, const Config& config, Findings* findings);
 void CheckTempFiles(const DataDirPaths& paths, int64_t now_ms, Findings* findings);
-void CheckObjects(const DataDirPaths& paths, Findings* findings);  // every Parquet footer
+// Every page of every Parquet file, with progress on a terminal; fast: their footers.
+void CheckObjects(const DataDirPaths& paths, bool fast, Findings* findings);
 // The next two need the directory's exclusive lock.
 void CheckJournal(const DataDirPaths& paths, Findings* findings);
+// With what it holds: dead letters, and raw files that were not announced.
 void CheckState(const DataDirPaths& paths, const Config& config, Findings* findings);
+void NoteDeadLetters(std::string_view queue, uint64_t messages, Findings* findings);
 
 }  // namespace varve::app

@@ -19,9 +19,9 @@ class EmbeddedLake : public Embedded {
 
 Result<std::unique_ptr<Embedded>> OpenEmbedded(const Config& config) {
   Config reading = config;
-  reading.journal.ready_segments = 1;  // the least; nothing will be written
   reading.query.instances_ready = 1;
-  std::unique_ptr<Lake> lake = TRY(OpenLake(reading, DataDirPaths(config.data_dir)));
+  std::unique_ptr<Lake> lake =
+      TRY(OpenLake(reading, DataDirPaths(config.data_dir), LakeUse::kRead));
   return std::unique_ptr<Embedded>(std::make_unique<EmbeddedLake>(std::move(lake)));
 }
 

@@ -1,5 +1,6 @@
 #include "app/lake.h"
 
+#include "app/config_load.h"
 #include "core/clock.h"
 #include "store/local_store.h"
 
@@ -13,13 +14,27 @@ ingest::FlusherOptions FlusherOptionsOf(const Config& config) {
   options.raw_events_batch_size = config.flush.raw_events_batch_size;
   options.flush_interval_ms = config.flush.flush_interval_ms;
   options.raw_events_prefix = config.flush.raw_events_prefix;
+  options.unit_bytes_max = config.flush.unit_bytes_max;
+  options.unit_files_max = config.flush.unit_files_max;
+  options.retry_ms_max = config.flush.retry_ms_max;
+  options.stop_ms_max = config.flush.stop_ms_max;
   options.dedup_window_ms = config.ingest.dedup_window_ms;
   return options;
 }
 
+// Where the system looks for the program's libraries: all that a SQL worker needs to start.
+std::vector<std::string> LoaderEnvironment() {
+  std::vector<std::string> kept;
+  for (const auto& [name, value] : ProcessEnvironment()) {
+    if (name == "LD_LIBRARY_PATH") kept.push_back(name + "=" + value);
+  }
+  return kept;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths) {
+Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths,
+                                       LakeUse use) {
   const Clock& clock = SystemClock();
   Random& random = SystemRandom();
   auto lake = std::make_unique<Lake>();
@@ -30,7 +45,8 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
   journal::JournalOptions journal = config.journal;
   journal.directory = paths.journal;
   journal.flushed_lsn = TRY(ingest::FlushedUpTo(*lake->database));
-  lake->journal = TRY(journal::OpenJournal(std::move(journal), clock));
+  lake->journal = TRY(use == LakeUse::kServe ? journal::OpenJournal(std::move(journal), clock)
+                                             : journal::OpenJournalToRead(journal));
   lake->flusher = TRY(ingest::Flusher::Open(FlusherOptionsOf(config), lake->instance,
                                             *lake->journal, *lake->store, *lake->database, clock));
   lake->ledger = TRY(compact::RawLedger::Open(*lake->database, lake->instance.tag));
@@ -39,8 +55,21 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
       SnapshotPaths{config.flush.raw_events_prefix, config.compact.parquet_prefix});
   query::EngineOptions engine = config.query;
   engine.temp_directory = paths.tmp;
+  engine.worker.environment = LoaderEnvironment();
   lake->engine = TRY(query::Engine::Open(std::move(engine), lake->snapshots.get(), clock, random));
   return lake;
+}
+
+Result<std::unique_ptr<ingest::SpentEvents>> OpenSpentEvents(const Config& config,
+                                                             const DataDirPaths& paths,
+                                                             const Lake& lake) {
+  ingest::SpentEventsOptions options;
+  options.directory = paths.event_ids;
+  options.ids_max = config.ingest.event_ids_max;
+  options.window_ms = config.ingest.dedup_window_ms;
+  options.key = lake.instance.id_key;
+  return ingest::SpentEvents::Open(std::move(options), *lake.journal, lake.flusher->EventsDone(),
+                                   SystemClock());
 }
 
 }  // namespace varve::app

@@ -9,6 +9,7 @@
 #include "app/snapshot.h"
 #include "compact/raw_ledger.h"
 #include "ingest/flusher.h"
+#include "ingest/spent_events.h"
 #include "journal/journal.h"
 #include "query/engine.h"
 #include "queue/sqlite_queue.h"
@@ -30,7 +31,18 @@ struct Lake {
   std::unique_ptr<query::Engine> engine;
 };
 
-// The caller holds the directory's lock. A journal that ends torn is cut; nothing else changes.
-Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths);
+// For whoever ingests: reads which event ids are spent. Before the flusher starts.
+Result<std::unique_ptr<ingest::SpentEvents>> OpenSpentEvents(const Config& config,
+                                                             const DataDirPaths& paths,
+                                                             const Lake& lake);
+
+enum class LakeUse : uint8_t {
+  kServe,  // a journal that ends torn is cut, and goes on
+  kRead,   // the journal is looked at, and takes nothing
+};
+
+// The caller holds the directory's lock.
+Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths& paths,
+                                       LakeUse use);
 
 }  // namespace varve::app

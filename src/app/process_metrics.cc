@@ -39,6 +39,11 @@ void WriteIngest(const ingest::IngestStats& stats, server::MetricsWriter& out) {
   auto d = [](uint64_t value) { return static_cast<double>(value); };
   out.Counter("varve_ingest_batches_total", "Batches acknowledged", d(stats.batches));
   out.Counter("varve_ingest_duplicates_total", "Batches whose id was spent", d(stats.duplicates));
+  out.Counter("varve_ingest_duplicate_events_total", "Events left out, their ids being spent",
+              d(stats.duplicate_events));
+  out.Counter("varve_ingest_event_ids_forgotten_total",
+              "Event ids that gave way to newer ones before the dedup window was over",
+              d(stats.event_ids.forgotten));
   out.Counter("varve_ingest_refused_total", "Requests refused before the journal",
               d(stats.refused));
   out.Counter("varve_tail_items_total", "Tail items accepted", d(stats.tail_items));
@@ -104,6 +109,17 @@ void WriteNotify(const notify::NotifyStats& stats, server::MetricsWriter& out) {
               d(stats.announce_failures));
 }
 
+void WriteQueries(const query::EngineStats& stats, server::MetricsWriter& out) {
+  auto d = [](uint64_t value) { return static_cast<double>(value); };
+  out.Gauge("varve_query_workers", "Processes that run SQL", d(stats.workers_alive));
+  out.Counter("varve_query_workers_started_total", "Processes started to run SQL",
+              d(stats.workers_started));
+  out.Counter("varve_query_workers_killed_total", "Of them killed: time over, or client gone",
+              d(stats.workers_killed));
+  out.Counter("varve_query_workers_crashed_total", "Of them ended by themselves in a statement",
+              d(stats.workers_crashed));
+}
+
 }  // namespace
 
 void WriteMetrics(const Reporting& from, server::MetricsWriter& out) {
@@ -113,6 +129,7 @@ void WriteMetrics(const Reporting& from, server::MetricsWriter& out) {
   WriteQueues(*from.lake->queue, out);
   WriteCompaction(from.consumer->stats(), out);
   WriteNotify(from.notifier->stats(), out);
+  WriteQueries(from.lake->engine->stats(), out);
 }
 
 std::string StatsJson(const Reporting& from) {
@@ -142,6 +159,9 @@ std::string StatsJson(const Reporting& from) {
                           {{"batches", ingest.batches},
                            {"events", ingest.events},
                            {"duplicates", ingest.duplicates},
+                           {"duplicateEvents", ingest.duplicate_events},
+                           {"eventIds", ingest.event_ids.remembered},
+                           {"eventIdsForgotten", ingest.event_ids.forgotten},
                            {"refused", ingest.refused},
                            {"webhooks", ingest.webhooks},
                            {"tailItems", ingest.tail_items},

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -18,6 +19,7 @@
 #include "ingest/webhook.h"
 #include "server/http_server.h"
 #include "server/live_feed.h"
+#include "store/probe.h"
 
 namespace varve::app {
 namespace {
@@ -79,6 +81,9 @@ compact::RawConsumerOptions ConsumerOptionsOf(const Config& config,
   options.parquet_prefix = config.compact.parquet_prefix;
   options.codec = config.compact.compression;
   options.flush_threshold = config.compact.flush_threshold;
+  options.rows_max = config.compact.rows_max;
+  options.files_max = config.compact.files_max;
+  options.gather_bytes_max = config.compact.gather_bytes_max;
   options.max_batch_size = config.queue.max_batch_size;
   options.max_batch_timeout_ms = config.queue.max_batch_timeout_ms;
   options.lease_ms = config.queue.lease_ms;
@@ -118,12 +123,15 @@ class Serving {
   uint16_t port() const { return server_->port(); }
 
  private:
-  Serving(const Config& config, std::unique_ptr<Lake> lake)
-      : lake_(std::move(lake)),
+  Serving(const Config& config, std::unique_ptr<Lake> lake,
+          std::unique_ptr<ingest::SpentEvents> spent_events)
+      : largest_batch_bytes_(
+            std::min(config.server.limits.ingest_body_bytes_max, config.journal.segment_bytes / 2)),
+        lake_(std::move(lake)),
         live_(config.server.limits.live_subscribers_max),
         webhooks_(Secrets(config.webhooks)),
-        ingest_(config.ingest, *lake_->journal, *lake_->flusher, *lake_->database, SystemClock(),
-                [this](journal::Lsn lsn) { PublishLive(lsn); }),
+        ingest_(config.ingest, *lake_->journal, *lake_->flusher, std::move(spent_events),
+                *lake_->database, SystemClock(), [this](journal::Lsn lsn) { PublishLive(lsn); }),
         consumer_(ConsumerOptionsOf(config, *lake_->flusher), *lake_->store, *lake_->queue,
                   *lake_->ledger, SystemClock()) {}
 
@@ -132,6 +140,7 @@ class Serving {
   Status Ready() const;
   Reporting reporting() { return {lake_.get(), &ingest_, notifier_.get(), &consumer_}; }
 
+  const uint64_t largest_batch_bytes_;
   std::unique_ptr<Lake> lake_;
   server::LiveFeed live_;
   ingest::WebhookVerifier webhooks_;
@@ -142,13 +151,17 @@ class Serving {
 };
 
 Result<std::unique_ptr<Serving>> Serving::Open(const Config& config) {
-  std::unique_ptr<Lake> lake = TRY(OpenLake(config, DataDirPaths(config.data_dir)));
-  std::unique_ptr<Serving> serving(new Serving(config, std::move(lake)));
+  const DataDirPaths paths(config.data_dir);
+  std::unique_ptr<Lake> lake = TRY(OpenLake(config, paths, LakeUse::kServe));
+  std::unique_ptr<ingest::SpentEvents> spent_events = TRY(OpenSpentEvents(config, paths, *lake));
+  std::unique_ptr<Serving> serving(new Serving(config, std::move(lake), std::move(spent_events)));
   TRY(serving->Start(config));
   return serving;
 }
 
 Status Serving::Start(const Config& config) {
+  Status probed = store::ProbeStore(*lake_->store);
+  if (!probed.ok()) return std::move(probed).error().Context("probe the store");
   notify::NotifierOptions notifier = NotifierOptionsOf(config);
   TRY(DeclareQueues(config, notifier, *lake_->queue));
   notifier_ = TRY(
@@ -182,14 +195,16 @@ void Serving::PublishLive(journal::Lsn lsn) {
   }
 }
 
+// Whether the largest batch would be taken. Input that merely comes faster than the disk takes it
+// (BUSY) is told so by its own replies.
 Status Serving::Ready() const {
-  const ingest::FlusherStats flusher = lake_->flusher->stats();
-  const journal::JournalStats journal = lake_->journal->Stats();
-  if (journal.bytes_used < journal.bytes_max) return {};
-  return MakeError(ErrorKind::kExhausted, "JOURNAL_FULL",
-                   "the journal is full; " + (flusher.last_error.empty()
-                                                  ? std::string("rows are being flushed")
-                                                  : "flushing fails: " + flusher.last_error));
+  Status taken = lake_->journal->WouldTake(largest_batch_bytes_);
+  if (taken.ok() || taken.error().code == "BUSY") return {};
+  const std::string flush_error = lake_->flusher->stats().last_error;
+  Error why = std::move(taken).error();
+  why.message +=
+      flush_error.empty() ? "; rows are being flushed" : "; flushing fails: " + flush_error;
+  return why;
 }
 
 // Whoever calls back ends before what it calls: also where the start failed half-way.
@@ -224,14 +239,37 @@ Status CheckListen(const Config& config) {
                        "listen on 127.0.0.1");
 }
 
+// Where this machine's clients find it: an IPv6 address stands in brackets, and one
+// that means every interface is reached over loopback.
+std::string UrlOf(const std::string& address, uint16_t port) {
+  std::string host = address;
+  if (address == "0.0.0.0") host = "127.0.0.1";
+  if (address == "::") host = "::1";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return "http://" + host + ":" + std::to_string(port);
+}
+
+Result<std::unique_ptr<Serving>> OpenServing(const Config& config, const DataDirPaths& paths) {
+  Result<std::unique_ptr<Serving>> serving = Serving::Open(config);
+  if (serving.ok()) return serving;
+  Error error = std::move(serving).error();
+  if (error.code == "STATE_CORRUPT") {
+    error.message += "; restore state.db from a backup, `varve doctor --data " + paths.root +
+                     "` says more. Nothing has been changed";
+  }
+  const bool no_write =
+      error.code == "READ_ONLY" || error.code == "STATE_READ_ONLY" || error.code == "DISK_FULL";
+  return no_write ? CannotWrite(paths, std::move(error)) : error;
+}
+
 Status Run(const Config& config, const StopSignal& stop) {
   TRY(CheckListen(config));
   const DataDirPaths paths(config.data_dir);
   TRY(MakeDataDir(paths));
   DataDirLock lock = TRY(DataDirLock::Take(paths, DataDirLock::Mode::kExclusive));
   RemoveServeInfo(paths);  // of a server that was killed
-  std::unique_ptr<Serving> serving = TRY(Serving::Open(config));
-  const std::string url = "http://" + config.server.address + ":" + std::to_string(serving->port());
+  std::unique_ptr<Serving> serving = TRY(OpenServing(config, paths));
+  const std::string url = UrlOf(config.server.address, serving->port());
   TRY(WriteServeInfo(paths, {url, getpid(), SystemClock().NowMs()}));
   LogInfo("serving", {{"version", Version()}, {"url", url}, {"data", config.data_dir}});
   const int number = stop.Wait();

@@ -46,7 +46,10 @@ Result<query::Snapshot> LakeSnapshots::Take(const NamespaceId& ns, const query::
   for (const journal::Record& record : view->hot.records) {
     bool tail = record.kind == record::RecordKind::kTail;
     (tail ? snapshot.logs : snapshot.events)
-        .hot.push_back({record.kind, record.received_ms, record.events, record.body});
+        .hot.push_back({record.kind, record.received_ms, record.events, record.body, record.file});
+  }
+  for (const journal::RecordFile& file : view->hot.files) {
+    snapshot.hot_files.push_back({file.fd, file.base, file.bytes});
   }
   TRY(AddEventFiles(ns, range, *view, &snapshot.events));
   TRY(AddLogFiles(ns, ledger, *view, &snapshot.logs));

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "app/commands.h"
 #include "app/http_client.h"
+#include "core/clock.h"
 
 namespace varve::app {
 namespace {
@@ -16,14 +19,58 @@ std::string WithoutSlash(std::string url) {
   return url;
 }
 
+constexpr auto kAskEvery = std::chrono::milliseconds(50);
+constexpr int64_t kFindNsMax = 5'000'000'000;
+constexpr uint64_t kHealthMsMax = 2'000;
+
+// Whether something answers there. A server that is only slow counts: its caller waits for it.
+bool Answers(const std::string& url) {
+  HttpClient client;
+  return client
+      .Send({.url = url + "/health", .headers = CommonHeaders(), .timeout_ms = kHealthMsMax})
+      .ok();
+}
+
+// The server that has the directory, or the directory itself. A server that was killed leaves its
+// address behind, and for a moment its lock: what is found is believed only once it answers.
+Status FindServerOrLock(const DataDirPaths& paths, Target* target) {
+  const int64_t deadline_ns = SystemClock().MonotonicNs() + kFindNsMax;
+  for (;;) {
+    Error last;
+    Result<std::optional<ServeInfo>> server = RunningServer(paths);
+    if (server.ok() && !server->has_value()) {
+      Result<DataDirLock> lock = DataDirLock::Take(paths, DataDirLock::Mode::kShared);
+      if (lock.ok()) {
+        target->lock.emplace(std::move(lock).value());
+        return {};
+      }
+      last = std::move(lock).error();
+      if (last.code != "DATA_DIR_BUSY") return last;
+    } else if (server.ok()) {
+      target->url = WithoutSlash((*server)->url);
+      if (Answers(target->url)) return {};
+      last = MakeError(ErrorKind::kRetryable, "UNREACHABLE",
+                       fmt::format("process {} has the data directory {} and does not answer at "
+                                   "{}; look at its log, or stop it",
+                                   (*server)->pid, paths.root, target->url));
+      target->url.clear();
+    } else {
+      last = std::move(server).error();
+      if (last.code != "SERVER_STARTING") return last;
+    }
+    if (Interrupted() || SystemClock().MonotonicNs() >= deadline_ns) return last;
+    std::this_thread::sleep_for(kAskEvery);
+  }
+}
+
+}  // namespace
+
 std::string GivenUrl(const TargetOptions& options) {
   if (!options.url.empty()) return WithoutSlash(options.url);
   std::map<std::string, std::string> environment = ProcessEnvironment();
   auto found = environment.find("VARVE_URL");
   return found == environment.end() ? "" : WithoutSlash(found->second);
 }
-
-}  // namespace
 
 void AddUrlOptions(CLI::App& command, TargetOptions* options) {
   command.add_option(
@@ -62,12 +109,7 @@ Result<Target> ResolveTarget(const TargetOptions& options) {
                                  "server",
                                  paths.root));
   }
-  std::optional<ServeInfo> server = TRY(RunningServer(paths));
-  if (server) {
-    target.url = WithoutSlash(server->url);
-    return target;
-  }
-  target.lock.emplace(TRY(DataDirLock::Take(paths, DataDirLock::Mode::kShared)));
+  TRY(FindServerOrLock(paths, &target));
   return target;
 }
 

@@ -33,6 +33,9 @@ struct Target {
 // else that directory itself; else the default URL. kNotFound: the directory named is none.
 Result<Target> ResolveTarget(const TargetOptions& options);
 
+// --url, else VARVE_URL, else nothing; no '/' behind.
+std::string GivenUrl(const TargetOptions& options);
+
 // The URL of a command that needs a server: --url, VARVE_URL, or the default one; no '/' behind.
 std::string ServerUrl(const TargetOptions& options);
 

@@ -12,8 +12,9 @@ namespace {
 using state::Row;
 using state::Session;
 
-// Rows of compact_sources stay for as long as their raw files do: they are what makes a redelivery
-// harmless. Done plans keep one narrow row; their outputs' names are not needed any more.
+// Rows of compact_sources stay, also when their raw files have gone: they are what makes a
+// redelivery harmless, and a file that comes back (README.md, Bounds). Done plans keep one narrow
+// row; their outputs' names are not needed any more.
 constexpr state::Migration kMigrations[] = {
     {1, R"sql(
       CREATE TABLE compact_plans (

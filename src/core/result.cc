@@ -54,6 +54,7 @@ Error ErrnoError(int err, std::string_view doing) {
   switch (err) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
       return MakeError(ErrorKind::kExhausted, "DISK_FULL", std::move(message));
     case ENOENT:
       return MakeError(ErrorKind::kNotFound, std::move(message));

@@ -44,7 +44,7 @@ struct Error {
 Error MakeError(ErrorKind kind, std::string message);
 Error MakeError(ErrorKind kind, std::string code, std::string message,
                 std::string details_json = {});
-// From errno: "<doing>: <strerror>"; ENOSPC and EDQUOT become kExhausted with code DISK_FULL.
+// From errno: "<doing>: <strerror>"; ENOSPC, EDQUOT and EFBIG become kExhausted, DISK_FULL.
 Error ErrnoError(int err, std::string_view doing);
 
 template <typename T>

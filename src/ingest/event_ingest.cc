@@ -30,14 +30,19 @@ std::string InvalidItemsJson(const std::vector<record::InvalidTraceItem>& items)
 }  // namespace
 
 EventIngest::EventIngest(IngestOptions options, journal::Journal& journal, Flusher& flusher,
-                         state::Database& database, const Clock& clock, OnDurable on_durable)
+                         std::unique_ptr<SpentEvents> spent_events, state::Database& database,
+                         const Clock& clock, OnDurable on_durable)
     : options_(options),
       journal_(journal),
       flusher_(flusher),
       clock_(clock),
       on_durable_(std::move(on_durable)),
-      spent_(database, clock, options.dedup_window_ms) {
+      spent_(database, clock, options.dedup_window_ms),
+      spent_events_(std::move(spent_events)) {
   spent_.Restore(journal_, flusher_.EventsDone());
+  flusher_.SetBeforeEventsEnd([this](const std::vector<journal::Record>& records) {
+    return spent_events_->Flushed(records);
+  });
   flusher_.SetOnEventsDone([this](journal::Lsn upto) { spent_.Flushed(upto); });
 }
 
@@ -56,6 +61,7 @@ void EventIngest::SubmitBatch(const NamespaceId& ns, std::string body, record::B
   if (batch.events.empty()) return done(BatchReply{});
   request.kind = record::RecordKind::kEvents;
   request.ns = ns;
+  request.event_ids = spent_events_->Identify(ns, body, batch);
   request.batch_id = std::move(batch.batch_id);
   request.events = std::move(batch.events);
   request.body = std::move(body);
@@ -114,8 +120,8 @@ void EventIngest::SubmitTail(const NamespaceId& ns, std::string events_json, Don
     request.body += batch->items[i];
   }
   request.body.reserve(request.body.size() + record::kJsonPaddingBytes);
-  Append(std::move(request), nullptr,
-         [reply = std::move(reply), done = std::move(done)](Status appended) mutable {
+  Append(std::move(request),
+         [reply = std::move(reply), done = std::move(done)](Result<Stored> appended) mutable {
            if (!appended.ok()) return done(std::move(appended).error());
            done(std::move(reply));
          });
@@ -124,12 +130,11 @@ void EventIngest::SubmitTail(const NamespaceId& ns, std::string events_json, Don
 void EventIngest::Submit(journal::AppendRequest request, Done<BatchReply> done) {
   const uint64_t count = request.events.size();
   if (request.batch_id.empty()) {
-    return Append(std::move(request), nullptr,
-                  [this, count, done = std::move(done)](Status appended) {
+    return Append(std::move(request),
+                  [this, count, done = std::move(done)](Result<Stored> appended) {
                     if (!appended.ok()) return done(std::move(appended).error());
-                    batches_ += 1;
-                    events_ += count;
-                    done(BatchReply{count, false});
+                    Count(*appended);
+                    done(BatchReply{count, false, appended->duplicates});
                   });
   }
   SpentBatches::BatchKey key(request.ns.name(), request.batch_id);
@@ -144,44 +149,54 @@ void EventIngest::Submit(journal::AppendRequest request, Done<BatchReply> done) 
   if (!claim.ok()) return done(std::move(claim).error());
   if (*claim == SpentBatches::Claim::kWaiting) return;
   if (*claim == SpentBatches::Claim::kSpent) return duplicate();
-  auto lsn = std::make_shared<journal::Lsn>(0);
-  Append(
-      std::move(request), [lsn](journal::Lsn own) { *lsn = own; },
-      [this, lsn, key, count, done = std::move(done)](Status appended) {
-        if (!appended.ok()) {
-          spent_.Failed(key, appended.error());
-          return done(std::move(appended).error());
-        }
-        batches_ += 1;
-        events_ += count;
-        spent_.Spent(key, *lsn);
-        done(BatchReply{count, false});
-      });
+  Append(std::move(request), [this, key, count, done = std::move(done)](Result<Stored> appended) {
+    if (!appended.ok()) {
+      spent_.Failed(key, appended.error());
+      return done(std::move(appended).error());
+    }
+    Count(*appended);
+    spent_.Spent(key, appended->lsn);
+    done(BatchReply{count, false, appended->duplicates});
+  });
 }
 
-void EventIngest::Append(journal::AppendRequest request,
-                         std::function<void(journal::Lsn)> on_durable, Finished finished) {
+void EventIngest::Count(const Stored& stored) {
+  batches_ += 1;
+  events_ += stored.events;
+  duplicate_events_ += stored.duplicates;
+}
+
+void EventIngest::Append(journal::AppendRequest request, Finished finished) {
   const record::RecordKind kind = request.kind;
   const std::string ns = request.ns.name();
   const uint64_t rows = request.events.size();
-  const uint64_t bytes = request.body.size() + rows * sizeof(record::EventRef);
+  const uint64_t body_bytes = request.body.size();
   auto shared = std::make_shared<Finished>(std::move(finished));
-  Status appended = journal_.Append(
-      std::move(request),
-      [this, kind, ns, rows, bytes, on_durable = std::move(on_durable), shared](journal::Lsn lsn) {
-        flusher_.NoteAppended(kind, ns, lsn, bytes, rows);
-        if (on_durable) on_durable(lsn);
-        if (on_durable_) on_durable_(lsn);
-        if (options_.durability == Durability::kFsync) return (*shared)({});
-        flusher_.WhenDone(kind, ns, lsn, [shared] { (*shared)({}); });
-      });
+  auto durable = [this, kind, ns, body_bytes, shared](const Stored& stored) {
+    if (stored.has_record) {
+      const uint64_t bytes =
+          stored.events > 0 ? body_bytes + stored.events * sizeof(record::EventRef) : 0;
+      flusher_.NoteAppended(kind, ns, stored.lsn, bytes, stored.events);
+      if (on_durable_) on_durable_(stored.lsn);
+    }
+    if (options_.durability == Durability::kFsync) return (*shared)(stored);
+    flusher_.WhenDone(kind, ns, stored.lsn, [shared, stored] { (*shared)(stored); });
+  };
+  Status appended = request.event_ids.empty()
+                        ? journal_.Append(std::move(request),
+                                          [rows, durable = std::move(durable)](journal::Lsn lsn) {
+                                            durable({lsn, rows, 0, true});
+                                          })
+                        : spent_events_->Append(std::move(request), std::move(durable));
   if (appended.ok()) return;
   refused_ += 1;
-  (*shared)(std::move(appended));
+  (*shared)(std::move(appended).error());
 }
 
 IngestStats EventIngest::stats() const {
-  return {batches_, events_, duplicates_, refused_, tail_items_, tail_items_invalid_, webhooks_};
+  return {batches_,  events_,           duplicates_,
+          refused_,  tail_items_,       tail_items_invalid_,
+          webhooks_, duplicate_events_, spent_events_->stats()};
 }
 
 }  // namespace varve::ingest

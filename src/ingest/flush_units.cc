@@ -23,6 +23,10 @@ INSERT INTO flush_released VALUES (1, 0);
 CREATE TABLE ingest_dedup (ns TEXT NOT NULL, batch_id TEXT NOT NULL, events INTEGER NOT NULL,
                            expires_ms INTEGER NOT NULL, PRIMARY KEY (ns, batch_id)) WITHOUT ROWID;
 CREATE INDEX ingest_dedup_expiry ON ingest_dedup (expires_ms);
+)"},
+                                            {2, R"(
+CREATE TABLE ingest_id_key (one INTEGER PRIMARY KEY CHECK (one = 1), low INTEGER NOT NULL,
+                            high INTEGER NOT NULL);
 )"}};
 
 Status Prepare(state::Database& database) { return database.Migrate("ingest", kMigrations); }
@@ -41,11 +45,16 @@ Result<Instance> LoadInstance(state::Database& database, Random& random) {
     TRY(session.Execute(
         "INSERT OR IGNORE INTO ingest_instance VALUES (1, ?, ?)",
         {static_cast<int64_t>(GetLe<uint32_t>(text.data())), HexEncode(text.substr(4))}));
-    return session.Query("SELECT tag, do_id FROM ingest_instance", {}, [&](const Row& row) {
-      instance.tag = static_cast<uint32_t>(row.Int(0));
-      instance.do_id = row.Text(1);
-      return true;
-    });
+    TRY(session.Execute("INSERT OR IGNORE INTO ingest_id_key VALUES (1, ?, ?)",
+                        {Sql(random.Next()), Sql(random.Next())}));
+    return session.Query(
+        "SELECT tag, do_id, low, high FROM ingest_instance, ingest_id_key", {},
+        [&](const Row& row) {
+          instance.tag = static_cast<uint32_t>(row.Int(0));
+          instance.do_id = row.Text(1);
+          instance.id_key = {static_cast<uint64_t>(row.Int(2)), static_cast<uint64_t>(row.Int(3))};
+          return true;
+        });
   }));
   return instance;
 }

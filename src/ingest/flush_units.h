@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/keyed_hash.h"
 #include "core/result.h"
 #include "journal/journal.h"
 #include "state/database.h"
@@ -19,6 +20,7 @@ namespace varve::ingest {
 struct Instance {
   uint32_t tag = 0;   // in ULIDs
   std::string do_id;  // in raw files' names: 12 hex digits
+  Hash128 id_key;     // under which event ids are hashed
 };
 Result<Instance> LoadInstance(state::Database& database, Random& random);
 

@@ -102,6 +102,11 @@ Status Flusher::Recover() {
   return {};
 }
 
+void Flusher::SetBeforeEventsEnd(BeforeEventsEnd before_events_end) {
+  CHECK(!thread_.joinable());
+  before_events_end_ = std::move(before_events_end);
+}
+
 void Flusher::SetOnEventsDone(std::function<void(journal::Lsn)> on_events_done) {
   CHECK(!thread_.joinable());
   on_events_done_ = std::move(on_events_done);
@@ -394,6 +399,7 @@ Status Flusher::DoUnit(const FlushUnit& unit, const std::vector<journal::Record>
                       ? PutRawObject(store_, instance_, unit, options_.raw_events_prefix, records)
                       : PutEventObjects(store_, instance_, unit, records));
   }
+  if (before_events_end_ && !IsTail(unit.stream)) TRY(before_events_end_(records));
   std::vector<SpentBatch> spent;
   for (const journal::Record& record : records) {
     if (record.batch_id.empty()) continue;

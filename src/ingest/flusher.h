@@ -6,10 +6,11 @@
 // 2. A due stream's oldest records, at most unit_bytes_max of them, become a unit: a row in the
 //    state, committed before anything is put, says which records and under which number.
 // 3. The unit's objects are put, each only if it is absent.
-// 4. One transaction removes the unit's row, moves the stream's mark, and keeps the batch ids.
+// 4. What else is to outlive the journal's records (the events' own ids) is made durable.
+// 5. One transaction removes the unit's row, moves the stream's mark, and keeps the batch ids.
 //    Then the view changes, waiters are told, and the journal's space is given back.
 //
-// A crash between 2 and 4 leaves the row: the unit is done again first, with the same records, the
+// A crash between 2 and 5 leaves the row: the unit is done again first, with the same records, the
 // same names and so the same objects. A store that refuses is tried again without end; the journal
 // keeps the rows, and its bound pushes back on those who send.
 #pragma once
@@ -65,6 +66,10 @@ class Flusher : public FlushViews {
                                                state::Database& database, const Clock& clock);
   ~Flusher() override;
 
+  // Event records that the next transaction takes for done; it waits for what this returns, and is
+  // tried again after an error, as puts are. Called on the flusher's thread; before Start.
+  using BeforeEventsEnd = std::function<Status(const std::vector<journal::Record>&)>;
+  void SetBeforeEventsEnd(BeforeEventsEnd before_events_end);
   // upto: every event record up to there is in objects, its batch id in ingest_dedup.
   // Called on the flusher's thread; before Start.
   void SetOnEventsDone(std::function<void(journal::Lsn upto)> on_events_done);
@@ -133,6 +138,7 @@ class Flusher : public FlushViews {
   store::ObjectStore& store_;
   const Clock& clock_;
   FlushUnits units_;
+  BeforeEventsEnd before_events_end_;
   std::function<void(journal::Lsn)> on_events_done_;
   std::vector<FlushUnit> recovered_;  // the flusher thread's, after Start
   int64_t expired_ns_ = 0;

@@ -22,11 +22,13 @@ struct IngestOptions {
   record::EventLimits limits;
   Durability durability = Durability::kFsync;
   uint64_t dedup_window_ms = 86'400'000;
+  uint64_t event_ids_max = 2'000'000;  // remembered; 0: an event's own id means nothing
 };
 
 struct BatchReply {
   uint64_t received = 0;
-  bool deduplicated = false;
+  bool deduplicated = false;  // the batch id was spent: none of it was stored now
+  uint64_t duplicates = 0;    // events of a batch that were left out, their own ids being spent
 };
 
 struct TailReply {

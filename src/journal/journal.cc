@@ -13,9 +13,6 @@
 // next sync as done. What was acknowledged is in the file, and replay finds it.
 #include "journal/journal.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,7 +20,6 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -32,6 +28,7 @@
 #include "core/log.h"
 #include "fmt/format.h"
 #include "journal/live_segments.h"
+#include "journal/lock_file.h"
 #include "journal/replay.h"
 #include "journal/round.h"
 #include "journal/segment_pool.h"
@@ -50,42 +47,17 @@ constexpr uint64_t kBatchIdBytesMax = 1024;
 constexpr uint64_t kSegmentShareOfRecords = 4;
 constexpr auto kDiskFullRetry = std::chrono::milliseconds(200);
 
-class LockFile {
- public:
-  explicit LockFile(int fd) : fd_(fd) {}
-  LockFile(LockFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  ~LockFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  static Result<LockFile> Take(const std::string& directory);
-
- private:
-  int fd_;
-};
-
-Result<LockFile> LockFile::Take(const std::string& directory) {
-  std::error_code ec;
-  std::filesystem::create_directories(directory, ec);
-  if (ec) return ErrnoError(ec.value(), "create journal directory " + directory);
-  std::string path = directory + "/lock";
-  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (fd < 0) {
-    return ErrnoError(errno, "journal directory " + directory + " cannot be written: open " + path);
-  }
-  LockFile lock(fd);
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return ErrnoError(errno, "lock " + path);
-  return MakeError(ErrorKind::kConflict, "JOURNAL_LOCKED",
-                   "journal directory " + directory + " is in use by another process");
-}
-
 Error Refused(PoolBlock block) {
   if (block == PoolBlock::kJournalFull) {
     return MakeError(ErrorKind::kExhausted, "JOURNAL_FULL",
                      "the journal has reached its bound; rows leave it as objects are written");
   }
-  return MakeError(ErrorKind::kExhausted, "DISK_FULL",
-                   "the journal's disk has no room for another segment");
+  if (block == PoolBlock::kDiskFull) {
+    return MakeError(ErrorKind::kExhausted, "DISK_FULL",
+                     "the journal's disk has no room for another segment");
+  }
+  return MakeError(ErrorKind::kRetryable, "JOURNAL_BLOCKED",
+                   "the journal cannot make another segment; the log says why");
 }
 
 class JournalImpl : public Journal {
@@ -94,6 +66,7 @@ class JournalImpl : public Journal {
   ~JournalImpl() override { Close(); }
 
   Status Append(AppendRequest request, std::function<void(Lsn)> done) override;
+  Status WouldTake(uint64_t bytes) const override;
   HotRecords Read(Lsn after, Lsn upto, uint32_t kinds) const override {
     return live_.Read(after, upto, kinds);
   }
@@ -104,7 +77,7 @@ class JournalImpl : public Journal {
   void Close() override;
 
  private:
-  Status Admit(uint64_t bytes);  // lock held
+  Status Admit(uint64_t bytes) const;  // lock held
   bool Fits(uint64_t bytes) const;
   void Run();
   bool TakeRound(std::unique_lock<std::mutex>& lock);
@@ -160,7 +133,7 @@ bool JournalImpl::Fits(uint64_t bytes) const {
   return need <= (ready > 0 ? ready * segment : rest);
 }
 
-Status JournalImpl::Admit(uint64_t bytes) {
+Status JournalImpl::Admit(uint64_t bytes) const {
   if (closing_) {
     return MakeError(ErrorKind::kRetryable, "JOURNAL_CLOSED", "the journal is being closed");
   }
@@ -177,7 +150,8 @@ Status JournalImpl::Admit(uint64_t bytes) {
 
 Status JournalImpl::Append(AppendRequest request, std::function<void(Lsn)> done) {
   uint64_t room = options_.segment_bytes - kSegmentHeaderBytes - kSegmentTailBytes;
-  uint64_t payload = request.events.size() * sizeof(record::EventRef) + request.ns.name().size() +
+  const bool has_event_ids = !request.event_ids.empty();
+  uint64_t payload = request.events.size() * EventBytes(has_event_ids) + request.ns.name().size() +
                      request.batch_id.size() + request.body.size();
   if (payload + kPageBytes > room || request.batch_id.size() > kBatchIdBytesMax) {
     return MakeError(ErrorKind::kInvalid, "RECORD_TOO_LARGE",
@@ -196,6 +170,7 @@ Status JournalImpl::Append(AppendRequest request, std::function<void(Lsn)> done)
   record.received_ms = request.received_ms;
   record.event_count = static_cast<uint32_t>(request.events.size());
   record.batch_id_size = static_cast<uint16_t>(request.batch_id.size());
+  record.has_event_ids = has_event_ids;
   record.body = std::move(request.body);
   record.done = std::move(done);
   std::lock_guard lock(mutex_);
@@ -205,6 +180,11 @@ Status JournalImpl::Append(AppendRequest request, std::function<void(Lsn)> done)
   waiting_.push_back(std::move(record));
   if (idle_) work_.notify_one();
   return {};
+}
+
+Status JournalImpl::WouldTake(uint64_t bytes) const {
+  std::lock_guard lock(mutex_);
+  return Admit(bytes);
 }
 
 void JournalImpl::Run() {
@@ -376,29 +356,15 @@ Status CheckOptions(const JournalOptions& options) {
   return {};
 }
 
-// The state knows up to where objects hold the rows; the journal must cover the rest.
-Status CheckAgainst(Lsn flushed_lsn, const Replayed& replayed, const std::string& directory) {
-  if (replayed.last_lsn == 0) return {};
-  Lsn first = replayed.segments.front()->first_lsn();
-  if (first <= flushed_lsn + 1 && replayed.last_lsn >= flushed_lsn) return {};
-  return MakeError(
-      ErrorKind::kCorrupt, "JOURNAL_CORRUPT",
-      fmt::format(
-          "journal {} holds records {} to {}, but the state database says that objects hold "
-          "everything up to {}: they are not of one time (a backup of one of them?). Nothing "
-          "has been changed; see `varve doctor`",
-          directory, first, replayed.last_lsn, flushed_lsn));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Journal>> OpenJournal(JournalOptions options, const Clock& clock) {
   TRY(CheckOptions(options));
   int64_t started_ns = clock.MonotonicNs();
-  LockFile lock = TRY(LockFile::Take(options.directory));
+  LockFile lock = TRY(LockFile::Take(options.directory, LockFile::Mode::kWrite));
   NameTable names;
-  Replayed replayed = TRY(Replay(options.directory, names));
-  TRY(CheckAgainst(options.flushed_lsn, replayed, options.directory));
+  Replayed replayed = TRY(Replay(options.directory, names, ReplayMode::kRepair));
+  TRY(CheckCovers(replayed, options.flushed_lsn, options.directory));
   LogInfo("journal.opened", {{"directory", options.directory},
                              {"last_lsn", replayed.last_lsn},
                              {"segments", replayed.segments.size()},

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/keyed_hash.h"
 #include "core/namespace_id.h"
 #include "core/result.h"
 #include "record/event.h"
@@ -26,7 +27,8 @@ struct AppendRequest {
   int64_t received_ms = 0;
   std::string batch_id;
   std::vector<record::EventRef> events;
-  std::string body;  // moved in; capacity for kJsonPaddingBytes more
+  std::vector<Hash128> event_ids;  // beside events, {} for one without an id; or empty: none has
+  std::string body;                // moved in; capacity for kJsonPaddingBytes more
 };
 
 struct JournalOptions {
@@ -51,13 +53,24 @@ struct Record {  // a view into a mapped segment
   int64_t received_ms;
   std::string_view batch_id;
   std::span<const record::EventRef> events;
+  std::span<const Hash128> event_ids;  // as in AppendRequest
   std::string_view body;
+  uint32_t file = 0;  // of HotRecords::files, in whose mapping the views lie
+};
+
+// A segment as others can map it: it is neither written where it holds records, nor used for
+// others, as long as the records are pinned.
+struct RecordFile {
+  int fd;  // for reading alone
+  const char* base;
+  uint64_t bytes;
 };
 
 // Records in LSN order, alive as long as this object is. When it goes, the pages that reading it
 // has brought into this process's resident memory are given back.
 struct HotRecords {
   std::vector<Record> records;
+  std::vector<RecordFile> files;
   std::shared_ptr<const void> pins;
 };
 
@@ -74,8 +87,10 @@ class Journal {
   virtual ~Journal() = default;
   // done runs on the committer thread after the record is on disk; it must not block.
   // kExhausted (JOURNAL_FULL | DISK_FULL | BUSY), kInvalid (RECORD_TOO_LARGE), kRetryable
-  // (JOURNAL_CLOSED): nothing was taken. A failed fdatasync ends the process.
+  // (JOURNAL_CLOSED | JOURNAL_BLOCKED): nothing was taken. A failed fdatasync ends the process.
   virtual Status Append(AppendRequest request, std::function<void(Lsn)> done) = 0;
+  // What Append would say now to a record of so many bytes that fits a segment.
+  virtual Status WouldTake(uint64_t bytes) const = 0;
   // Records with lsn in (after, upto] of the kinds in the mask (bit 1 << kind).
   virtual HotRecords Read(Lsn after, Lsn upto, uint32_t kinds) const = 0;
   virtual Lsn last_lsn() const = 0;
@@ -91,5 +106,9 @@ class Journal {
 // it. kCorrupt (JOURNAL_CORRUPT): an acknowledged record is damaged or missing; the message names
 // file and offset. A torn tail (written, never acknowledged) is dropped, counted and logged.
 Result<std::unique_ptr<Journal>> OpenJournal(JournalOptions options, const Clock& clock);
+
+// The same records, and nothing in the directory is changed: several processes may look at once,
+// while none writes. Append is kInvalid.
+Result<std::unique_ptr<Journal>> OpenJournalToRead(const JournalOptions& options);
 
 }  // namespace varve::journal

@@ -75,9 +75,14 @@ HotRecords LiveSegments::Read(Lsn after, Lsn upto, uint32_t kinds) const {
     auto end = static_cast<uint32_t>(std::min(segment->end_lsn(), upto + 1) - first);
     size_t before = out.records.size();
     for (uint32_t i = from; i < end; ++i) {
-      if (Wanted(segment->entry(i), kinds)) out.records.push_back(segment->View(i));
+      if (!Wanted(segment->entry(i), kinds)) continue;
+      out.records.push_back(segment->View(i));
+      out.records.back().file = static_cast<uint32_t>(out.files.size());
     }
-    if (out.records.size() > before) used.push_back(std::move(segment));
+    if (out.records.size() == before) continue;
+    const MappedFile& file = segment->file();
+    out.files.push_back({file.read_fd(), file.base(), file.bytes()});
+    used.push_back(std::move(segment));
   }
   out.pins = std::make_shared<const Pins>(std::move(used));
   return out;

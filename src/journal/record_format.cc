@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/bytes.h"
+#include "core/check.h"
 
 namespace varve::journal {
 namespace {
@@ -36,7 +37,7 @@ uint32_t HeaderCrc(const char* header, uint32_t nonce) {
 }  // namespace
 
 uint64_t PayloadBytes(const RecordHeader& header) {
-  return uint64_t{header.event_count} * sizeof(record::EventRef) + header.ns_size +
+  return header.event_count * EventBytes(header.has_event_ids != 0) + header.ns_size +
          header.batch_id_size + header.body_size;
 }
 
@@ -49,11 +50,17 @@ std::string EncodeHead(const AppendRequest& request, uint8_t kind) {
   header.ns_size = static_cast<uint16_t>(request.ns.name().size());
   header.batch_id_size = static_cast<uint16_t>(request.batch_id.size());
   header.kind = kind;
+  header.has_event_ids = request.event_ids.empty() ? 0 : 1;
+  CHECK(request.event_ids.empty() || request.event_ids.size() == request.events.size());
+  size_t ids_bytes = request.event_ids.size() * sizeof(Hash128);
   size_t refs_bytes = request.events.size() * sizeof(record::EventRef);
   std::string head;
-  head.reserve(sizeof header + refs_bytes + header.ns_size + header.batch_id_size);
+  head.reserve(sizeof header + refs_bytes + ids_bytes + header.ns_size + header.batch_id_size);
   head.resize(sizeof header);
   head.append(reinterpret_cast<const char*>(request.events.data()), refs_bytes);
+  if (ids_bytes > 0) {
+    head.append(reinterpret_cast<const char*>(request.event_ids.data()), ids_bytes);
+  }
   head.append(request.ns.name()).append(request.batch_id);
   uint32_t crc = Crc32c(std::string_view(head).substr(sizeof header));
   header.payload_crc = Crc32c(request.body, crc);

@@ -1,5 +1,5 @@
-// A record on disk. Little-endian, 64-byte header, then the payload: EventRefs, namespace, batch
-// id, body. Records start on 16 bytes.
+// A record on disk. Little-endian, 64-byte header, then the payload: EventRefs, event ids (if
+// any event has one), namespace, batch id, body. Records start on 16 bytes.
 //
 // A *round* is what one pwritev + fdatasync makes durable. It starts on a page, is padded to a page
 // with zeros, and every record of it carries the round's first LSN, so that a page that was
@@ -38,7 +38,8 @@ struct RecordHeader {
   uint16_t ns_size;
   uint16_t batch_id_size;
   uint8_t kind;
-  uint8_t unused[7];
+  uint8_t has_event_ids;  // 1: as many as events
+  uint8_t unused[6];
 };
 static_assert(sizeof(RecordHeader) == 64);
 
@@ -49,6 +50,9 @@ struct SegmentIdentity {
 };
 
 inline uint64_t AlignUp(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
+inline uint64_t EventBytes(bool has_event_ids) {
+  return sizeof(record::EventRef) + (has_event_ids ? sizeof(Hash128) : 0);
+}
 uint64_t PayloadBytes(const RecordHeader& header);
 inline uint64_t RecordBytes(const RecordHeader& header) {  // with its padding to the next record
   return AlignUp(sizeof(RecordHeader) + PayloadBytes(header), kRecordAlignBytes);

@@ -37,10 +37,11 @@ Scan ScanRecords(const Segment& segment, NameTable& names) {
       continue;
     }
     if (scan.entries.empty()) scan.first_lsn = header->lsn;
-    const char* ns = base + at + sizeof *header + header->event_count * sizeof(record::EventRef);
+    const char* ns =
+        base + at + sizeof *header + header->event_count * EventBytes(header->has_event_ids != 0);
     scan.entries.push_back({header->received_ms, names.Intern({ns, header->ns_size}),
                             static_cast<uint32_t>(at), header->body_size, header->event_count,
-                            header->batch_id_size, header->kind});
+                            header->batch_id_size, header->kind, header->has_event_ids != 0});
     at += RecordBytes(*header);
   }
   scan.stopped_at = at;
@@ -87,14 +88,16 @@ Result<uint64_t> InspectTail(const Segment& segment, const Scan& scan, Lsn next_
   return torn_end - bad_at;
 }
 
-Result<std::vector<uint64_t>> ListEpochs(const std::string& directory) {
+Result<std::vector<uint64_t>> ListEpochs(const std::string& directory, ReplayMode mode) {
   DIR* dir = opendir(directory.c_str());
   if (dir == nullptr) return ErrnoError(errno, "list journal directory " + directory);
   std::vector<uint64_t> epochs;
   while (const dirent* entry = readdir(dir)) {
     std::string_view name = entry->d_name;
     if (auto epoch = EpochOfSegmentName(name)) epochs.push_back(*epoch);
-    if (name.ends_with(".tmp")) unlink((directory + "/" + entry->d_name).c_str());
+    if (mode == ReplayMode::kRepair && name.ends_with(".tmp")) {
+      unlink((directory + "/" + entry->d_name).c_str());
+    }
   }
   closedir(dir);
   std::sort(epochs.begin(), epochs.end());
@@ -109,14 +112,19 @@ bool HoldsRecordOf(const MappedFile& file, uint64_t epoch) {
 
 // The segment of a file; under an identity that no record verifies with when its header is not its
 // own (a recycling that a crash has cut short).
-Result<std::shared_ptr<Segment>> OpenSegment(const std::string& path, uint64_t epoch) {
+Result<std::shared_ptr<Segment>> OpenSegment(const std::string& path, uint64_t epoch,
+                                             ReplayMode mode) {
+  auto open = [&](uint64_t bytes) {
+    return mode == ReplayMode::kRepair ? MappedFile::Open(path, bytes)
+                                       : MappedFile::OpenToRead(path, bytes);
+  };
   struct stat status;
   if (stat(path.c_str(), &status) != 0) return ErrnoError(errno, "open journal segment " + path);
   auto size = std::max<uint64_t>(static_cast<uint64_t>(status.st_size), 2 * kPageBytes);
-  MappedFile file = TRY(MappedFile::Open(path, size));
+  MappedFile file = TRY(open(size));
   auto identity = ReadSegmentHeader({file.base(), kSegmentHeaderBytes});
   if (identity && identity->epoch == epoch) {
-    if (identity->bytes != size) file = TRY(MappedFile::Open(path, identity->bytes));
+    if (identity->bytes != size) file = TRY(open(identity->bytes));
     return std::make_shared<Segment>(path, std::move(file), *identity);
   }
   if (HoldsRecordOf(file, epoch)) {
@@ -136,12 +144,12 @@ struct Tail {  // the last segment with records, and where they end
 
 }  // namespace
 
-Result<Replayed> Replay(const std::string& directory, NameTable& names) {
+Result<Replayed> Replay(const std::string& directory, NameTable& names, ReplayMode mode) {
   Replayed out;
   Tail tail;
   bool tail_inspected_beyond = false;
-  for (uint64_t epoch : TRY(ListEpochs(directory))) {
-    auto segment = TRY(OpenSegment(SegmentPath(directory, epoch), epoch));
+  for (uint64_t epoch : TRY(ListEpochs(directory, mode))) {
+    auto segment = TRY(OpenSegment(SegmentPath(directory, epoch), epoch, mode));
     out.last_epoch = std::max(out.last_epoch, epoch);
     Scan scan = ScanRecords(*segment, names);
     Lsn next_lsn = out.last_lsn == 0 ? 0 : out.last_lsn + 1;
@@ -156,7 +164,8 @@ Result<Replayed> Replay(const std::string& directory, NameTable& names) {
     if (next_lsn != 0 && scan.first_lsn != next_lsn) {
       return Damaged(*tail.segment, tail.scan.stopped_at, next_lsn);
     }
-    if (fdatasync(segment->file().fd()) != 0) {  // a killed process may have left it unsynced
+    // A killed process may have left it unsynced.
+    if (mode == ReplayMode::kRepair && fdatasync(segment->file().fd()) != 0) {
       return ErrnoError(errno, "sync journal segment " + segment->path());
     }
     segment->Publish(scan.first_lsn, scan.entries);
@@ -171,11 +180,24 @@ Result<Replayed> Replay(const std::string& directory, NameTable& names) {
     out.torn_bytes += TRY(InspectTail(*tail.segment, tail.scan, out.last_lsn + 1));
     tail.segment->file().DropPages();
   }
-  if (out.torn_bytes > 0) {
+  if (out.torn_bytes > 0 && mode == ReplayMode::kRepair) {
     LogWarn("journal.torn_tail_dropped",
             {{"bytes", out.torn_bytes}, {"after_lsn", out.last_lsn}, {"directory", directory}});
   }
   return out;
+}
+
+Status CheckCovers(const Replayed& replayed, Lsn flushed_lsn, const std::string& directory) {
+  if (replayed.last_lsn == 0) return {};
+  Lsn first = replayed.segments.front()->first_lsn();
+  if (first <= flushed_lsn + 1 && replayed.last_lsn >= flushed_lsn) return {};
+  return MakeError(
+      ErrorKind::kCorrupt, "JOURNAL_CORRUPT",
+      fmt::format(
+          "journal {} holds records {} to {}, but the state database says that objects hold "
+          "everything up to {}: they are not of one time (a backup of one of them?). Nothing "
+          "has been changed; see `varve doctor`",
+          directory, first, replayed.last_lsn, flushed_lsn));
 }
 
 }  // namespace varve::journal

@@ -42,6 +42,16 @@ struct Replayed {
   uint64_t torn_bytes = 0;
 };
 
-Result<Replayed> Replay(const std::string& directory, NameTable& names);
+enum class ReplayMode : uint8_t {
+  kRepair,  // unfinished files are removed, cut ones get their size back, and what a killed process
+            // has left unsynced is synced
+  kLook,    // nothing is changed; the segments are for reading only
+};
+
+Result<Replayed> Replay(const std::string& directory, NameTable& names, ReplayMode mode);
+
+// The state knows up to where objects hold the rows; the journal must cover the rest, or it is
+// kCorrupt, JOURNAL_CORRUPT.
+Status CheckCovers(const Replayed& replayed, Lsn flushed_lsn, const std::string& directory);
 
 }  // namespace varve::journal

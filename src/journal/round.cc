@@ -42,7 +42,7 @@ void Round::Add(Waiting& record, NameTable& names) {
   entries_.push_back({record.received_ms, names.Intern(record.ns),
                       static_cast<uint32_t>(at_ + bytes_),
                       static_cast<uint32_t>(record.body.size()), record.event_count,
-                      record.batch_id_size, record.kind});
+                      record.batch_id_size, record.kind, record.has_event_ids});
   parts_.push_back(Part(record.head.data(), record.head.size()));
   if (!record.body.empty()) parts_.push_back(Part(record.body.data(), record.body.size()));
   size_t padding = record.bytes - record.head.size() - record.body.size();

@@ -22,6 +22,7 @@ struct Waiting {  // a record between Append and its round
   uint32_t event_count = 0;
   uint16_t batch_id_size = 0;
   uint8_t kind = kSealKind;
+  bool has_event_ids = false;
   std::function<void(Lsn)> done;
 };
 

@@ -36,6 +36,7 @@ Status WriteAll(int fd, std::string_view bytes, uint64_t at, const std::string& 
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(read_fd_, other.read_fd_);
   std::swap(base_, other.base_);
   std::swap(bytes_, other.bytes_);
   return *this;
@@ -44,9 +45,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 MappedFile::~MappedFile() {
   if (base_ != nullptr) munmap(const_cast<char*>(base_), bytes_);
   if (fd_ >= 0) close(fd_);
+  if (read_fd_ >= 0) close(read_fd_);
 }
 
 Status MappedFile::Map(const std::string& path, uint64_t bytes) {
+  read_fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (read_fd_ < 0) return ErrnoError(errno, "open journal segment " + path);
   void* base = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd_, 0);
   if (base == MAP_FAILED) return ErrnoError(errno, "map journal segment " + path);
   base_ = static_cast<const char*>(base);
@@ -85,6 +89,25 @@ Result<MappedFile> MappedFile::Open(const std::string& path, uint64_t bytes) {
   return file;
 }
 
+Result<MappedFile> MappedFile::OpenToRead(const std::string& path, uint64_t bytes) {
+  std::string doing = "open journal segment " + path;
+  MappedFile file;
+  file.fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  if (file.fd_ < 0 || fstat(file.fd_, &status) != 0) return ErrnoError(errno, doing);
+  // Zeros everywhere, and the file's pages over them: a page that the file lacks must not fault.
+  void* base = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return ErrnoError(errno, "map journal segment " + path);
+  file.base_ = static_cast<const char*>(base);
+  file.bytes_ = bytes;
+  const uint64_t present = std::min(bytes, static_cast<uint64_t>(status.st_size));
+  if (present > 0 &&
+      mmap(base, present, PROT_READ, MAP_SHARED | MAP_FIXED, file.fd_, 0) == MAP_FAILED) {
+    return ErrnoError(errno, "map journal segment " + path);
+  }
+  return file;
+}
+
 Status MappedFile::WriteDurably(std::string_view bytes, uint64_t at) {
   TRY(WriteAll(fd_, bytes, at, "write a journal segment's header"));
   if (fdatasync(fd_) != 0) return ErrnoError(errno, "sync a journal segment's header");
@@ -120,7 +143,12 @@ Record Segment::View(uint32_t i) const {
   record.ns = *e.ns;
   record.received_ms = e.received_ms;
   record.events = {reinterpret_cast<const record::EventRef*>(at), e.event_count};
-  at += e.event_count * sizeof(record::EventRef) + e.ns->size();
+  at += e.event_count * sizeof(record::EventRef);
+  if (e.has_event_ids) {
+    record.event_ids = {reinterpret_cast<const Hash128*>(at), e.event_count};
+    at += e.event_count * sizeof(Hash128);
+  }
+  at += e.ns->size();
   record.batch_id = {at, e.batch_id_size};
   record.body = {at + e.batch_id_size, e.body_size};
   return record;

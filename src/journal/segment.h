@@ -25,6 +25,7 @@ struct IndexEntry {
   uint32_t event_count;
   uint16_t batch_id_size;
   uint8_t kind;
+  bool has_event_ids;
 };
 static_assert(sizeof(IndexEntry) == 32);
 
@@ -42,16 +43,19 @@ class MappedFile {
   // Opens it at its present size; a size that is not `bytes` (cut by a failing disk) is restored
   // with zeros, which do not verify as records.
   static Result<MappedFile> Open(const std::string& path, uint64_t bytes);
+  // The same view of a file that stays as it is.
+  static Result<MappedFile> OpenToRead(const std::string& path, uint64_t bytes);
 
   Status WriteDurably(std::string_view bytes, uint64_t at);
   void DropPages() const;  // out of resident memory; they stay in the page cache
   int fd() const { return fd_; }
+  int read_fd() const { return read_fd_; }  // cannot be written through, so it can be handed out
   const char* base() const { return base_; }
   uint64_t bytes() const { return bytes_; }
 
  private:
   Status Map(const std::string& path, uint64_t bytes);
-  int fd_ = -1;
+  int fd_ = -1, read_fd_ = -1;
   const char* base_ = nullptr;
   uint64_t bytes_ = 0;
 };

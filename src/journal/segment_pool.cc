@@ -1,5 +1,6 @@
 #include "journal/segment_pool.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include "core/clock.h"
 #include "core/crash_point.h"
 #include "core/log.h"
+#include "fmt/format.h"
 
 namespace varve::journal {
 namespace {
@@ -20,6 +22,7 @@ const CrashPoint kRecycleRenamed{"journal.recycle_renamed"};
 const CrashPoint kRecycleReady{"journal.recycle_ready"};
 const CrashPoint kUnlinked{"journal.segment_unlinked"};
 
+constexpr uint64_t kObjectsShareMore = 4;  // objects may take this part more than their rows did
 constexpr auto kRetryEvery = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -111,7 +114,8 @@ Status SegmentPool::Step(std::unique_lock<std::mutex>& lock) {
     released_.pop_front();
   }
   bool reuse = old != nullptr && ready_.size() < options_.spare_segments &&
-               old->identity().bytes == options_.segment_bytes && old->IsUnpinned();
+               old->identity().bytes == options_.segment_bytes && old->IsUnpinned() &&
+               LeavesRoom(0).ok();
   lock.unlock();
   Result<std::shared_ptr<Segment>> made = std::shared_ptr<Segment>();
   if (reuse) {
@@ -138,12 +142,30 @@ Status SegmentPool::Step(std::unique_lock<std::mutex>& lock) {
   return {};
 }
 
+// Whether objects could hold what the journal does, after it has taken so much more of the disk.
+Status SegmentPool::LeavesRoom(uint64_t more_bytes) const {
+  struct statvfs disk {};
+  if (statvfs(options_.directory.c_str(), &disk) != 0) {
+    return ErrnoError(errno, "free space of journal directory " + options_.directory);
+  }
+  const uint64_t free_bytes = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  const uint64_t held_bytes = file_count_.load() * options_.segment_bytes;
+  const uint64_t left_bytes = held_bytes + held_bytes / kObjectsShareMore;
+  if (free_bytes >= more_bytes + left_bytes) return {};
+  return MakeError(ErrorKind::kExhausted, "DISK_FULL",
+                   fmt::format("the disk of {} has {} bytes free; {} of them are for the objects "
+                               "that the journal's rows become, and a segment takes {}: no space "
+                               "left on the disk for more",
+                               options_.directory, free_bytes, left_bytes, more_bytes));
+}
+
 SegmentIdentity SegmentPool::NextIdentity() {
   auto nonce = static_cast<uint32_t>(SystemRandom().Next());
   return {next_epoch_, nonce, options_.segment_bytes};
 }
 
 Result<std::shared_ptr<Segment>> SegmentPool::Create() {
+  TRY(LeavesRoom(options_.segment_bytes));
   SegmentIdentity identity = NextIdentity();
   std::string temp = options_.directory + "/preparing.tmp";
   std::string path = SegmentPath(options_.directory, identity.epoch);

@@ -8,6 +8,9 @@
 //    first, else a crash could leave live-looking contents under a dead epoch's name.
 // 3. A released segment that a reader still pins is unlinked instead: its pages stay until the
 //    reader goes, and nothing writes to them.
+// 4. On a disk that becomes full the journal stops first: it leaves free as much room as it holds
+//    itself, for the objects that its rows become. Else it would take the last room, no flush could
+//    give any back, and room made by hand would go to more input instead of the flush.
 #pragma once
 
 #include <atomic>
@@ -49,6 +52,7 @@ class SegmentPool {
   bool HasWork() const;            // lock held
   void SetBlock(PoolBlock block);  // lock held
   Status Step(std::unique_lock<std::mutex>& lock);
+  Status LeavesRoom(uint64_t more_bytes) const;
   Result<std::shared_ptr<Segment>> Create();
   Result<std::shared_ptr<Segment>> Reuse(std::shared_ptr<Segment> released);
   SegmentIdentity NextIdentity();

@@ -26,7 +26,7 @@ bool Cursors::IsIdle(const Entry& entry) const {
 
 Status Cursors::MakeRoom(const NamespaceId& ns) {
   DropIdle();
-  std::unique_ptr<Execution> dropped;  // closed after the lock is given up
+  std::unique_ptr<OpenQuery> dropped;  // closed after the lock is given up
   const std::lock_guard lock(mutex_);
   if (entries_.size() < options_.cursors_max) return {};
   auto oldest = entries_.end();
@@ -40,17 +40,17 @@ Status Cursors::MakeRoom(const NamespaceId& ns) {
                                  options_.cursors_max),
                      fmt::format(R"({{"cursorsMax":{}}})", options_.cursors_max));
   }
-  dropped = std::move(oldest->second.execution);
+  dropped = std::move(oldest->second.query);
   entries_.erase(oldest);
   return {};
 }
 
-void Cursors::Put(std::string id, const NamespaceId& ns, std::unique_ptr<Execution> execution) {
+void Cursors::Put(std::string id, const NamespaceId& ns, std::unique_ptr<OpenQuery> query) {
   const std::lock_guard lock(mutex_);
-  entries_[std::move(id)] = Entry{ns, std::move(execution), clock_.MonotonicNs()};
+  entries_[std::move(id)] = Entry{ns, std::move(query), clock_.MonotonicNs()};
 }
 
-Result<std::unique_ptr<Execution>> Cursors::Take(const NamespaceId& ns, std::string_view id) {
+Result<std::unique_ptr<OpenQuery>> Cursors::Take(const NamespaceId& ns, std::string_view id) {
   DropIdle();
   const std::lock_guard lock(mutex_);
   const auto it = entries_.find(id);
@@ -59,17 +59,17 @@ Result<std::unique_ptr<Execution>> Cursors::Take(const NamespaceId& ns, std::str
     return MakeError(ErrorKind::kNotFound, "CURSOR_EXPIRED",
                      "there is no such cursor: it was used, or waited too long");
   }
-  auto execution = std::move(it->second.execution);
+  auto query = std::move(it->second.query);
   entries_.erase(it);
-  return execution;
+  return query;
 }
 
 void Cursors::DropIdle() {
-  std::vector<std::unique_ptr<Execution>> dropped;  // closed after the lock is given up
+  std::vector<std::unique_ptr<OpenQuery>> dropped;  // closed after the lock is given up
   const std::lock_guard lock(mutex_);
   for (auto it = entries_.begin(); it != entries_.end();) {
     if (IsIdle(it->second)) {
-      dropped.push_back(std::move(it->second.execution));
+      dropped.push_back(std::move(it->second.query));
       it = entries_.erase(it);
     } else {
       ++it;

@@ -8,9 +8,17 @@
 #include <string>
 
 #include "core/clock.h"
-#include "query/execution.h"
+#include "query/worker.h"
 
 namespace varve::query {
+
+// A statement in its worker, between its check and its last row. The worker goes first: it reads
+// what the plan pins.
+struct OpenQuery {
+  QueryPlan plan;
+  uint64_t page_rows = 0;
+  std::unique_ptr<Worker> worker;
+};
 
 class Cursors {
  public:
@@ -20,14 +28,14 @@ class Cursors {
   std::string NewId();
   // Room for one more, made by dropping the namespace's own oldest if need be; kExhausted BUSY.
   Status MakeRoom(const NamespaceId& ns);
-  void Put(std::string id, const NamespaceId& ns, std::unique_ptr<Execution> execution);
-  Result<std::unique_ptr<Execution>> Take(const NamespaceId& ns, std::string_view id);
+  void Put(std::string id, const NamespaceId& ns, std::unique_ptr<OpenQuery> query);
+  Result<std::unique_ptr<OpenQuery>> Take(const NamespaceId& ns, std::string_view id);
   void DropIdle();
 
  private:
   struct Entry {
     NamespaceId ns;
-    std::unique_ptr<Execution> execution;
+    std::unique_ptr<OpenQuery> query;
     int64_t used_ns = 0;
   };
   bool IsIdle(const Entry& entry) const;

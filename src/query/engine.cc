@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
 #include "query/admission.h"
 #include "query/cursors.h"
-#include "query/execution.h"
 #include "query/file_checks.h"
-#include "query/instance.h"
-#include "query/watchdog.h"
+#include "query/worker_pool.h"
 
 namespace varve::query {
 
@@ -41,89 +40,103 @@ class DuckEngine : public Engine {
         source_(source),
         clock_(clock),
         checks_(options_.files_checked_max),
-        pool_(options_, clock),
         admission_(clock, options_.queries_max, options_.queue_wait_ms),
         cursors_(options_, clock, random),
-        watchdog_(clock, [this] { DropIdle(); }) {}
+        pool_(options_, clock, counts_, [this] { DropIdle(); }) {}
 
   Result<QuerySummary> Run(const QueryRequest& request, const ByteSink& sink,
                            const std::atomic<bool>* cancelled) override {
     const int64_t start_ns = clock_.MonotonicNs();
+    TRY(CheckLength(request.sql));
     const auto ticket = TRY(admission_.Enter(cancelled));
-    auto instance = TRY(pool_.Take(request.ns));
-    const auto statement = Check(*instance, request.sql);
-    auto execution = std::make_unique<Execution>(options_, request.format);
-    Status planned = statement.ok() ? execution->Plan(*statement, request, *source_, checks_)
-                                    : Status(statement.error());
+    const Patience patience(clock_, options_.query_ms_max, cancelled);
+    auto query = std::make_unique<OpenQuery>();
+    query->page_rows = request.rows_max;
+    query->worker = TRY(pool_.Take(request.ns, patience));
+    const Status planned = Plan(request, patience, *query);
     if (!planned.ok()) {
-      pool_.GiveBack(std::move(instance));
-      return std::move(planned).error();
+      pool_.GiveBack(std::move(query->worker));
+      return query->plan.Readable(planned.error(), options_.memory_bytes_max);
     }
-    if (!instance->CanServe(request.ns, execution->paths())) {
-      instance = TRY(pool_.TakeUnused());
-    }
-    execution->Adopt(std::move(instance));
-    auto summary = [&]() -> Result<QuerySummary> {
-      const Watchdog::Watch watch(watchdog_, execution->connection(), Deadline(), cancelled);
-      Status started = execution->Start(*statement, request.ns);
-      if (!started.ok()) return Explained(std::move(started).error(), watch, *execution);
-      return SendPage(*execution, request.ns, start_ns, sink, watch);
-    }();
-    return Keep(std::move(summary), request.ns, std::move(execution));
+    return SendPage(request.ns, std::move(query), [&](const std::string& id, OpenQuery& open) {
+      return open.worker->Run(request.ns, open.plan, request.format, open.page_rows,
+                              {id, MsSince(start_ns)}, sink, patience);
+    });
   }
 
   Result<QuerySummary> Next(const NamespaceId& ns, std::string_view cursor, const ByteSink& sink,
                             const std::atomic<bool>* cancelled) override {
     const int64_t start_ns = clock_.MonotonicNs();
     const auto ticket = TRY(admission_.Enter(cancelled));
-    auto execution = TRY(cursors_.Take(ns, cursor));
-    auto summary = [&]() -> Result<QuerySummary> {
-      const Watchdog::Watch watch(watchdog_, execution->connection(), Deadline(), cancelled);
-      return SendPage(*execution, ns, start_ns, sink, watch);
-    }();
-    return Keep(std::move(summary), ns, std::move(execution));
+    const Patience patience(clock_, options_.query_ms_max, cancelled);
+    auto query = TRY(cursors_.Take(ns, cursor));
+    return SendPage(ns, std::move(query), [&](const std::string& id, OpenQuery& open) {
+      return open.worker->Next({id, MsSince(start_ns)}, sink, patience);
+    });
+  }
+
+  EngineStats stats() const override {
+    return {counts_.alive, counts_.started, counts_.killed, counts_.crashed};
   }
 
  private:
-  int64_t Deadline() const {
-    return clock_.MonotonicNs() + static_cast<int64_t>(options_.query_ms_max) * 1'000'000;
+  double MsSince(int64_t start_ns) const {
+    return static_cast<double>(clock_.MonotonicNs() - start_ns) / 1e6;
   }
 
-  Result<Statement> Check(Instance& instance, std::string_view sql) const {
-    if (sql.size() <= options_.sql_bytes_max) return CheckStatement(instance, sql);
+  Status CheckLength(std::string_view sql) const {
+    if (sql.size() <= options_.sql_bytes_max) return {};
     return MakeError(ErrorKind::kInvalid, "SQL_ERROR",
                      fmt::format("the text is longer than {} bytes", options_.sql_bytes_max),
                      fmt::format(R"({{"sqlBytesMax":{}}})", options_.sql_bytes_max));
   }
 
-  Error Explained(Error error, const Watchdog::Watch& watch, const Execution& execution) const {
-    return watch.Explain(execution.Readable(std::move(error)), options_.query_ms_max);
+  // A worker that died while it waited for work, which shows only now, gives way to an unused one,
+  // of which each may have died too; so does one that cannot open what the plan reads.
+  Status Plan(const QueryRequest& request, const Patience& patience, OpenQuery& query) {
+    Result<TablesMessage> checked = query.worker->Check(request.sql, patience);
+    if (Died(checked)) checked = CheckWithUnused(request, patience, query);
+    const TablesMessage reads = TRY(std::move(checked));
+    TRY(query.plan.Make(reads, request, *source_, checks_));
+    if (query.worker->CanServe(request.ns, query.plan.paths())) return {};
+    TRY(CheckWithUnused(request, patience, query));
+    return {};
   }
 
-  Result<QuerySummary> SendPage(Execution& execution, const NamespaceId& ns, int64_t start_ns,
-                                const ByteSink& sink, const Watchdog::Watch& watch) {
+  static bool Died(const Result<TablesMessage>& checked) {
+    return !checked.ok() && checked.error().code == "QUERY_FAILED";
+  }
+
+  Result<TablesMessage> CheckWithUnused(const QueryRequest& request, const Patience& patience,
+                                        OpenQuery& query) {
+    for (uint32_t died = 0;; ++died) {
+      query.worker = TRY(pool_.TakeUnused(patience));
+      Result<TablesMessage> checked = query.worker->Check(request.sql, patience);
+      if (!Died(checked) || died == options_.instances_ready) return checked;
+    }
+  }
+
+  // A result with rows left becomes a cursor; a worker that nothing went wrong in is used again.
+  template <typename GetPage>
+  Result<QuerySummary> SendPage(const NamespaceId& ns, std::unique_ptr<OpenQuery> query,
+                                const GetPage& get_page) {
     std::string id;
-    if (execution.page_rows() > 0) {
+    if (query->page_rows > 0) {
       TRY(cursors_.MakeRoom(ns));
       id = cursors_.NewId();
     }
-    auto page = execution.WritePage(id, clock_, start_ns, sink);
+    Result<DoneMessage> page = get_page(id, *query);
     if (!page.ok()) {
-      // Threads that still work for a result nobody wants end now, not at their next pause.
-      duckdb_interrupt(execution.connection());
-      return Explained(std::move(page).error(), watch, execution);
+      Error error = query->plan.Readable(std::move(page).error(), options_.memory_bytes_max);
+      pool_.GiveBack(std::move(query->worker));
+      return error;
     }
-    return QuerySummary{page->rows, page->more ? id : std::string(), std::move(page->warnings)};
-  }
-
-  // A result with rows left becomes a cursor; an instance that nothing went wrong in is used again.
-  // Neither while its connection is still watched.
-  Result<QuerySummary> Keep(Result<QuerySummary> summary, const NamespaceId& ns,
-                            std::unique_ptr<Execution> execution) {
-    if (summary.ok() && !summary->next_cursor.empty()) {
-      cursors_.Put(summary->next_cursor, ns, std::move(execution));
-    } else if (summary.ok() || summary.error().kind == ErrorKind::kInvalid) {
-      pool_.GiveBack(execution->Release());
+    QuerySummary summary{page->rows, page->more ? id : "", query->plan.warnings()};
+    std::ranges::move(page->warnings, std::back_inserter(summary.warnings));
+    if (page->more) {
+      cursors_.Put(id, ns, std::move(query));
+    } else {
+      pool_.GiveBack(std::move(query->worker));
     }
     return summary;
   }
@@ -136,11 +149,11 @@ class DuckEngine : public Engine {
   const EngineOptions options_;
   SnapshotSource* source_;
   const Clock& clock_;
+  WorkerCounts counts_;
   FileChecks checks_;
-  InstancePool pool_;
   Admission admission_;
   Cursors cursors_;
-  Watchdog watchdog_;  // the last to come, the first to go: it looks at the others
+  WorkerPool pool_;  // the last to come, the first to go: its thread looks at the others
 };
 
 }  // namespace

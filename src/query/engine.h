@@ -1,4 +1,5 @@
-// SQL over one snapshot: DuckDB, embedded, one SELECT a call, no file or network of its own.
+// SQL over one snapshot: DuckDB in processes of its own, one SELECT a call, no file or network of
+// its own.
 #pragma once
 
 #include <atomic>
@@ -19,6 +20,12 @@ namespace varve::query {
 
 enum class ResultFormat : uint8_t { kJson, kNdjson, kCsv, kArrowStream, kParquet, kTable };
 
+// How a SQL worker is started: a program that calls RunSqlWorker (sql_worker.h).
+struct WorkerCommand {
+  std::vector<std::string> argv = {"/proc/self/exe", "sql-worker"};  // [0]: a path
+  std::vector<std::string> environment;                              // NAME=value; nothing else
+};
+
 struct EngineOptions {
   uint64_t memory_bytes_max = 512ull << 20;  // a query
   uint32_t threads = 2;                      // a query
@@ -31,8 +38,11 @@ struct EngineOptions {
   uint64_t cursor_idle_ms = 60'000;
   std::string temp_directory;  // empty: no spilling
   uint64_t temp_bytes_max = 4ull << 30;
-  uint32_t instances_ready = 2;          // kept open in advance
-  uint32_t files_checked_max = 200'000;  // whose footers are remembered
+  uint32_t instances_ready = 2;  // kept open in advance, each in a worker
+  WorkerCommand worker;
+  uint64_t worker_overhead_bytes = 512ull << 20;  // beyond memory_bytes_max; see worker_limits.cc
+  uint32_t worker_nice = 5;                       // behind the server's own work
+  uint32_t files_checked_max = 200'000;           // whose footers are remembered
 };
 
 struct QueryRequest {
@@ -49,6 +59,11 @@ struct QuerySummary {
   std::vector<std::string> warnings;  // corrupt files left out, by key
 };
 
+struct EngineStats {
+  uint64_t workers_alive = 0;
+  uint64_t workers_started = 0, workers_killed = 0, workers_crashed = 0;
+};
+
 // Where the answer's bytes go, in order; false ends the query (the client has gone).
 using ByteSink = std::function<bool(std::string_view bytes)>;
 
@@ -59,15 +74,17 @@ class Engine {
                                               const Clock& clock = SystemClock(),
                                               Random& random = SystemRandom());
   virtual ~Engine() = default;
-  // Blocks. *cancelled becoming true interrupts it (kCancelled). Errors: kInvalid SQL_ERROR (with
+  // Blocks. *cancelled becoming true ends it (kCancelled). Errors: kInvalid SQL_ERROR (with
   // DuckDB's words), SQL_NOT_ALLOWED (not one SELECT), kForbidden SQL_FORBIDDEN (a file or network
   // access), kCancelled QUERY_TIMEOUT | QUERY_CANCELLED, kExhausted QUERY_MEMORY | RESULT_TOO_LARGE
-  // | BUSY, kCorrupt CORRUPT_OBJECT. After the sink got bytes an error can still come.
+  // | BUSY, kCorrupt CORRUPT_OBJECT, kInternal QUERY_FAILED (its process has crashed). After the
+  // sink got bytes an error can still come.
   virtual Result<QuerySummary> Run(const QueryRequest& request, const ByteSink& sink,
                                    const std::atomic<bool>* cancelled) = 0;
   // The next page of a cursor of the same namespace; kNotFound CURSOR_EXPIRED.
   virtual Result<QuerySummary> Next(const NamespaceId& ns, std::string_view cursor,
                                     const ByteSink& sink, const std::atomic<bool>* cancelled) = 0;
+  virtual EngineStats stats() const { return {}; }
 };
 
 }  // namespace varve::query

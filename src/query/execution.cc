@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/clock.h"
 #include "query/event_rows.h"
 #include "query/log_rows.h"
 #include "query/sql_text.h"
@@ -11,76 +12,41 @@
 
 namespace varve::query {
 
-namespace {
+Execution::~Execution() { instance_.ClearRows(); }
 
-constexpr size_t kMessageBytesMax = 2000;
-
-void ReplaceAll(std::string& text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
-    text.replace(at, from.size(), to);
-    at += to.size();
-  }
-}
-
-}  // namespace
-
-Status Execution::Plan(const Statement& statement, const QueryRequest& request,
-                       SnapshotSource& source, FileChecks& checks) {
-  page_rows_ = request.rows_max;
-  if (!statement.reads_events && !statement.reads_logs) return {};
-  snapshot_ = TRY(source.Take(request.ns, request.range));
-  for (TableSnapshot* table : {&snapshot_.events, &snapshot_.logs}) {
-    table->parquet = PruneByPath(std::move(table->parquet), request.range);
-    table->ndjson = PruneByPath(std::move(table->ndjson), request.range);
-  }
-  if (statement.reads_events) {
-    PlanTable("events", "varve_event_rows", EventColumns(), snapshot_.events,
-              MakeEventRows(snapshot_.events, options_.threads, &scan_warnings_), checks);
-  }
-  if (statement.reads_logs) {
-    PlanTable("logs", "varve_log_rows", LogColumns(), snapshot_.logs,
-              MakeLogRows(snapshot_.logs, options_.threads, &scan_warnings_), checks);
-  }
-  return {};
-}
-
-void Execution::PlanTable(const char* name, const char* function,
-                          std::span<const TableColumn> columns, const TableSnapshot& table,
-                          std::unique_ptr<RowSource> rows, FileChecks& checks) {
-  const auto shapes = checks.Shapes(table.parquet, columns);
-  if (table.hot.empty() && table.ndjson.empty()) rows.reset();
-  TableView view = MakeTableView(columns, table.parquet, shapes, rows ? function : "");
-  std::ranges::move(view.paths, std::back_inserter(paths_));
-  std::ranges::move(view.warnings, std::back_inserter(warnings_));
-  tables_.push_back({name, function, std::move(view.select), std::move(rows)});
-}
-
-Status Execution::Start(const Statement& statement, const NamespaceId& ns) {
-  TRY(instance_->Close(ns, paths_));
-  for (const Table& table : tables_) {
-    if (table.rows) TRY(instance_->SetRows(table.function, table.rows.get()));
-    TRY(instance_->SetView(table.name, table.select));
-  }
+Status Execution::Start(const Statement& statement) {
+  if (!run_.closed) TRY(instance_.Close(run_.paths));
+  CHECK(instance_.closed());
+  for (TableMessage& table : run_.tables) TRY(PutTable(table));
   TRY(Prepare(statement));
   return Execute();
 }
 
-std::unique_ptr<Instance> Execution::Release() {
-  chunk_.Reset();
-  result_.Reset();
-  prepared_.Reset();
-  return std::move(instance_);
+Status Execution::PutTable(TableMessage& message) {
+  const bool events = message.name == TableName::kEvents;
+  if (message.has_rows) {
+    TableSnapshot& table = *tables_.emplace_back(std::make_unique<TableSnapshot>());
+    table.ndjson = std::move(message.ndjson);
+    table.hot.reserve(message.hot.size());
+    for (const HotPlace& place : message.hot) table.hot.push_back(TRY(files_->ChunkAt(place)));
+    rows_.push_back(events ? MakeEventRows(table, setup_.threads, &scan_warnings_)
+                           : MakeLogRows(table, setup_.threads, &scan_warnings_));
+    TRY(instance_.SetRows(events ? kEventRowsFunction : kLogRowsFunction, rows_.back().get()));
+  }
+  if (!message.view_changed) return {};
+  return instance_.SetView(events ? "events" : "logs", message.view);
 }
 
 Result<Prepared> Execution::PrepareText(const std::string& sql) const {
   Extracted extracted;
-  const idx_t count = duckdb_extract_statements(connection(), sql.c_str(), extracted.out());
+  const idx_t count =
+      duckdb_extract_statements(instance_.connection(), sql.c_str(), extracted.out());
   if (count != 1) {
     return MakeError(ErrorKind::kInvalid, "SQL_NOT_ALLOWED", "one SELECT statement can be run");
   }
   Prepared prepared;
-  if (duckdb_prepare_extracted_statement(connection(), extracted.get(), 0, prepared.out()) !=
-      DuckDBSuccess) {
+  if (duckdb_prepare_extracted_statement(instance_.connection(), extracted.get(), 0,
+                                         prepared.out()) != DuckDBSuccess) {
     return FromDuckError(duckdb_prepare_error(prepared.get()));
   }
   const duckdb_statement_type type = duckdb_prepared_statement_type(prepared.get());
@@ -106,7 +72,7 @@ std::string Execution::WithCasts(const Prepared& prepared, const std::string& sq
   for (idx_t i = 0; i < count; ++i) {
     const LogicalType logical(duckdb_prepared_statement_column_logical_type(prepared.get(), i));
     if (!logical) return {};
-    const std::string_view cast = CastFor(format_, ResolveType(logical.get()));
+    const std::string_view cast = CastFor(run_.format, ResolveType(logical.get()));
     any |= !cast.empty();
     const OwnedText name(
         const_cast<char*>(duckdb_prepared_statement_column_name(prepared.get(), i)));
@@ -143,51 +109,32 @@ Result<bool> Execution::FetchChunk() {
   return true;
 }
 
-Result<Execution::Page> Execution::WritePage(const std::string& next_cursor, const Clock& clock,
-                                             int64_t start_ns, const ByteSink& sink) {
-  const ResultColumns columns = ResolveColumns(result_, connection());
-  Output output(sink, options_.result_bytes_max);
-  const auto writer = MakeResultWriter(format_, columns, &output);
+Result<DoneMessage> Execution::WritePage(const NextMessage& page, int64_t start_ns,
+                                         const ByteSink& sink) {
+  const ResultColumns columns = ResolveColumns(result_, instance_.connection());
+  Output output(sink, setup_.result_bytes_max);
+  const auto writer = MakeResultWriter(run_.format, columns, &output);
   TRY(writer->Begin());
-  Page page;
+  DoneMessage done;
   while (TRY(FetchChunk())) {
-    if (page_rows_ > 0 && page.rows == page_rows_) {
-      page.more = true;
+    if (run_.page_rows > 0 && done.rows == run_.page_rows) {
+      done.more = true;
       break;
     }
     const idx_t left = chunk_rows_ - chunk_next_;
-    const idx_t count = page_rows_ > 0 ? std::min<idx_t>(left, page_rows_ - page.rows) : left;
+    const idx_t count =
+        run_.page_rows > 0 ? std::min<idx_t>(left, run_.page_rows - done.rows) : left;
     TRY(writer->Rows(chunk_.get(), chunk_next_, count));
     chunk_next_ += count;
-    page.rows += count;
+    done.rows += count;
   }
-  page.warnings = warnings_;
-  std::ranges::move(scan_warnings_.Texts(), std::back_inserter(page.warnings));
-  TRY(writer->End({page.rows, page.more ? next_cursor : "", page.warnings,
-                   static_cast<double>(clock.MonotonicNs() - start_ns) / 1e6}));
-  return page;
-}
-
-Error Execution::Readable(Error error) const {
-  if (error.code == "QUERY_MEMORY" && error.message.find("of memory") == std::string::npos) {
-    error.message =
-        fmt::format("the query needs more than its {} bytes of memory", options_.memory_bytes_max);
-    error.details_json = fmt::format(R"({{"memoryBytesMax":{}}})", options_.memory_bytes_max);
-  }
-  if (error.kind == ErrorKind::kInternal) {
-    error.message.resize(std::min(error.message.find('\n'), error.message.size()));
-  }
-  for (const TableSnapshot* table : {&snapshot_.events, &snapshot_.logs}) {
-    for (const FileRef& file : table->parquet) ReplaceAll(error.message, file.path, file.key);
-  }
-  // A binder error quotes the view's text, with all of its files.
-  if (error.message.size() > kMessageBytesMax) {
-    size_t cut = kMessageBytesMax;
-    while (cut > 0 && (error.message[cut] & 0xc0) == 0x80) --cut;
-    error.message.resize(cut);
-    error.message += "…";
-  }
-  return error;
+  done.warnings = scan_warnings_.Texts();
+  std::vector<std::string> warnings = run_.warnings;
+  warnings.insert(warnings.end(), done.warnings.begin(), done.warnings.end());
+  const double own_ms = static_cast<double>(SystemClock().MonotonicNs() - start_ns) / 1e6;
+  TRY(writer->End({done.rows, done.more ? page.next_cursor : "", std::move(warnings),
+                   page.elapsed_ms + own_ms}));
+  return done;
 }
 
 }  // namespace varve::query

@@ -1,14 +1,9 @@
 #include "query/instance.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <filesystem>
 
-#include "core/clock.h"
-#include "core/log.h"
 #include "query/sql_text.h"
 
 namespace varve::query {
@@ -36,17 +31,17 @@ Status Set(const Config& config, const char* name, const std::string& value) {
   return MakeError(ErrorKind::kInternal, fmt::format("DuckDB refused {} = {}", name, value));
 }
 
-Status SetAll(const Config& config, const EngineOptions& options, const std::string& temp) {
+Status SetAll(const Config& config, const SetupMessage& setup) {
   for (const Setting& setting : kSandbox) {
     const std::string_view name = setting.name;
     if (name == "enable_external_access" || name == "lock_configuration") continue;  // later
     TRY(Set(config, setting.name, setting.value));
   }
-  TRY(Set(config, "threads", std::to_string(options.threads)));
-  TRY(Set(config, "memory_limit", fmt::format("{}B", options.memory_bytes_max)));
-  TRY(Set(config, "temp_directory", temp));
-  if (!temp.empty()) {
-    TRY(Set(config, "max_temp_directory_size", fmt::format("{}B", options.temp_bytes_max)));
+  TRY(Set(config, "threads", std::to_string(setup.threads)));
+  TRY(Set(config, "memory_limit", fmt::format("{}B", setup.memory_bytes_max)));
+  TRY(Set(config, "temp_directory", setup.temp_directory));
+  if (!setup.temp_directory.empty()) {
+    TRY(Set(config, "max_temp_directory_size", fmt::format("{}B", setup.temp_bytes_max)));
   }
   // The cache outlives no query here, and its copies would count against the query's memory.
   TRY(Set(config, "enable_external_file_cache", "false"));
@@ -55,15 +50,13 @@ Status SetAll(const Config& config, const EngineOptions& options, const std::str
 
 }  // namespace
 
-Result<std::unique_ptr<Instance>> Instance::Open(const EngineOptions& options,
-                                                 std::string temp_directory) {
+Result<std::unique_ptr<Instance>> Instance::Open(const SetupMessage& setup) {
   Config config;
   if (duckdb_create_config(config.out()) != DuckDBSuccess) {
     return MakeError(ErrorKind::kInternal, "DuckDB gave no configuration");
   }
-  TRY(SetAll(config, options, temp_directory));
+  TRY(SetAll(config, setup));
   std::unique_ptr<Instance> instance(new Instance);
-  instance->temp_directory_ = std::move(temp_directory);
   char* error = nullptr;
   if (duckdb_open_ext(nullptr, instance->database_.out(), config.get(), &error) != DuckDBSuccess) {
     const OwnedText words(error);
@@ -76,33 +69,16 @@ Result<std::unique_ptr<Instance>> Instance::Open(const EngineOptions& options,
   return instance;
 }
 
-Instance::~Instance() {
-  connection_.Reset();
-  database_.Reset();
-  if (temp_directory_.empty()) return;
-  std::error_code ignored;  // what is left is removed when the engine opens again
-  std::filesystem::remove_all(temp_directory_, ignored);
-}
-
-bool Instance::CanServe(const NamespaceId& ns, std::span<const std::string> paths) const {
-  if (!closed_) return true;
-  if (ns != ns_) return false;
-  return std::ranges::all_of(paths,
-                             [&](const std::string& path) { return allowed_.contains(path); });
-}
-
-Status Instance::Close(const NamespaceId& ns, std::span<const std::string> paths) {
-  if (closed_) {
-    CHECK(CanServe(ns, paths));
-    return {};
+Status Instance::Close(std::span<const std::string> paths) {
+  CHECK(!closed_);
+  for (const std::string& sql : {"SET allowed_paths = " + SqlStringList(paths),
+                                 std::string("SET enable_external_access = false"),
+                                 std::string("SET lock_configuration = true")}) {
+    const Status set = Execute(sql);
+    if (!set.ok()) return MakeError(ErrorKind::kInternal, set.error().message);
   }
-  TRY(Execute("SET allowed_paths = " + SqlStringList(paths)));
-  TRY(Execute("SET enable_external_access = false"));
-  TRY(Execute("SET lock_configuration = true"));
   TRY(CheckSettings());
   closed_ = true;
-  ns_ = ns;
-  allowed_.insert(paths.begin(), paths.end());
   return {};
 }
 
@@ -120,12 +96,7 @@ Status Instance::CheckSettings() {
 }
 
 Status Instance::SetView(const std::string& name, const std::string& select) {
-  std::string& made = views_[name];
-  if (made == select) return {};
-  made.clear();
-  TRY(Execute(fmt::format("CREATE OR REPLACE VIEW {} AS {}", name, select)));
-  made = select;
-  return {};
+  return Execute(fmt::format("CREATE OR REPLACE VIEW {} AS {}", name, select));
 }
 
 Status Instance::SetRows(const std::string& function, const RowSource* source) {
@@ -170,103 +141,6 @@ Result<std::string> Instance::AskText(const char* sql, std::string_view argument
   duckdb_vector column = duckdb_data_chunk_get_vector(chunk.get(), 0);
   if (!IsValid(duckdb_vector_get_validity(column), 0)) return std::string();
   return std::string(TextOf(*static_cast<duckdb_string_t*>(duckdb_vector_get_data(column))));
-}
-
-InstancePool::InstancePool(const EngineOptions& options, const Clock& clock)
-    : options_(options), clock_(clock), refill_([this] { Refill(); }) {}
-
-InstancePool::~InstancePool() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  refill_.join();
-}
-
-Result<std::unique_ptr<Instance>> InstancePool::OpenOne() {
-  std::string temp;
-  if (!options_.temp_directory.empty()) {
-    uint64_t number = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      number = opened_++;
-    }
-    temp = fmt::format("{}/query-{}-{}", options_.temp_directory, getpid(), number);
-  }
-  return Instance::Open(options_, std::move(temp));
-}
-
-Result<std::unique_ptr<Instance>> InstancePool::Take(const NamespaceId& ns) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto it = served_.begin(); it != served_.end(); ++it) {
-      if (it->instance->ns() != ns) continue;
-      auto instance = std::move(it->instance);
-      served_.erase(it);
-      return instance;
-    }
-  }
-  return TakeUnused();
-}
-
-Result<std::unique_ptr<Instance>> InstancePool::TakeUnused() {
-  std::unique_ptr<Instance> instance;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!unused_.empty()) {
-      instance = std::move(unused_.front());
-      unused_.pop_front();
-    }
-    failing_ = false;
-  }
-  wake_.notify_all();
-  if (instance) return instance;
-  return OpenOne();
-}
-
-void InstancePool::GiveBack(std::unique_ptr<Instance> instance) {
-  std::unique_ptr<Instance> spare;  // closed after the lock is given up
-  const std::lock_guard lock(mutex_);
-  if (!instance->closed()) {
-    unused_.push_front(std::move(instance));
-    return;
-  }
-  instance->ClearRows();
-  served_.push_front({std::move(instance), clock_.MonotonicNs()});
-  if (served_.size() > options_.queries_max) {
-    spare = std::move(served_.back().instance);
-    served_.pop_back();
-  }
-}
-
-void InstancePool::DropIdle() {
-  std::vector<std::unique_ptr<Instance>> dropped;  // closed after the lock is given up
-  const std::lock_guard lock(mutex_);
-  const int64_t idle_ns = static_cast<int64_t>(options_.cursor_idle_ms) * 1'000'000;
-  while (!served_.empty() && clock_.MonotonicNs() - served_.back().used_ns >= idle_ns) {
-    dropped.push_back(std::move(served_.back().instance));
-    served_.pop_back();
-  }
-}
-
-void InstancePool::Refill() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    wake_.wait(lock, [&] {
-      return stopping_ || (!failing_ && unused_.size() < options_.instances_ready);
-    });
-    if (stopping_) return;
-    lock.unlock();
-    auto opened = OpenOne();
-    lock.lock();
-    if (opened.ok()) {
-      unused_.push_back(std::move(opened).value());
-    } else {
-      failing_ = true;
-      LogWarn("query.instance_not_opened", {{"error", opened.error().message}});
-    }
-  }
 }
 
 }  // namespace varve::query

@@ -29,6 +29,13 @@ struct HotChunk {  // one journal record
   int64_t received_ms;
   std::span<const record::EventRef> events;
   std::string_view body;  // kJsonPaddingBytes readable behind it
+  uint32_t file = 0;      // of Snapshot::hot_files, in whose mapping both lie
+};
+
+struct HotFile {  // mapped, so that a SQL worker can map the same bytes
+  int fd = -1;    // readable
+  const char* base = nullptr;
+  uint64_t bytes = 0;
 };
 
 struct TableSnapshot {
@@ -40,7 +47,8 @@ struct TableSnapshot {
 struct Snapshot {
   TableSnapshot events;
   TableSnapshot logs;
-  std::shared_ptr<const void> pins;  // keeps hot bytes alive
+  std::vector<HotFile> hot_files;
+  std::shared_ptr<const void> pins;  // keeps hot bytes and files alive, and as they are
 };
 
 struct TimeRange {

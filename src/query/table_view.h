@@ -8,6 +8,10 @@
 
 namespace varve::query {
 
+// The table functions of the rows that lie in no Parquet file.
+inline constexpr const char* kEventRowsFunction = "varve_event_rows";
+inline constexpr const char* kLogRowsFunction = "varve_log_rows";
+
 struct TableView {
   std::string select;                 // the view's own text
   std::vector<std::string> paths;     // what it reads

@@ -22,6 +22,12 @@ struct EventRef {   // stored on disk in the journal, 16 bytes
 };
 static_assert(sizeof(EventRef) == 16);
 
+struct EventIdRef {  // where an event's own `id` stands, as written
+  uint32_t event;    // its index in the batch's events
+  uint32_t offset;   // of the value's first byte in the body
+  uint32_t size;     // to its last inclusive
+};
+
 struct EventLimits {
   uint32_t events_max = 1000;
   uint32_t event_bytes_max = 10'240;
@@ -32,6 +38,8 @@ struct EventLimits {
 struct EventBatch {
   std::string batch_id;  // empty: none given; at most 256 bytes
   std::vector<EventRef> events;
+  std::vector<EventIdRef> ids;  // ascending by event; of those that have one: a text that is not
+                                // empty, or an integer
 };
 
 enum class BodyFormat : uint8_t {

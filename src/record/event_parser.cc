@@ -168,15 +168,17 @@ Status BatchParser::Parse(std::string_view body, BodyFormat format, int64_t now_
                           const EventLimits& limits, EventBatch* batch) {
   batch->batch_id.clear();
   batch->events.clear();
+  batch->ids.clear();
   if (body.size() > UINT32_MAX - 2 * kJsonPaddingBytes) return NotABatch("the body is too large");
-  EventScanner::Options options{limits, now_ms, limits.events_max, 0};
+  EventScanner::Options options{limits, now_ms, limits.events_max, 0, /*ids=*/true};
   if (body.starts_with(kByteOrderMark)) {
     body.remove_prefix(kByteOrderMark.size());
     options.base = kByteOrderMark.size();
   }
   EventScanResult& scan = impl_->scan;
   scan.Clear();
-  scan.events.swap(batch->events);  // its memory is used again
+  scan.events.swap(batch->events);  // their memory is used again
+  scan.ids.swap(batch->ids);
   if (format == BodyFormat::kNdjson) {
     impl_->lines.ScanLines(body, options, &scan);
   } else {
@@ -187,6 +189,7 @@ Status BatchParser::Parse(std::string_view body, BodyFormat format, int64_t now_
   if (!broken && scan.seen > limits.events_max) return TooManyEvents(limits.events_max, scan.seen);
   if (!scan.problems.empty()) return FromProblems(scan.problems, limits);
   batch->events.swap(scan.events);
+  batch->ids.swap(scan.ids);
   return {};
 }
 

@@ -26,6 +26,11 @@ Result<FileCheck> CheckParquetFile(const std::string& path);
 // The same for a file that is in memory.
 Result<FileCheck> CheckParquetBytes(std::string_view bytes);
 
+// Reads every page of any Parquet file: its checksum where it has one, its compression, its values.
+// Told how many rows it has read, on_rows goes on with true. kCorrupt: a page that does not check
+// out. kCancelled: on_rows said false.
+Status VerifyParquetFile(const std::string& path, const std::function<bool(uint64_t)>& on_rows);
+
 // Rows of an event file in their order, those columns of each that are in the mask. The row's text
 // lives during the call; an error from on_row ends the reading. kCorrupt: not an event file, or a
 // page that does not check out.

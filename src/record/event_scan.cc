@@ -87,6 +87,7 @@ bool EventTime(std::string_view value, int64_t* ts_ms, const char** reason) {
 
 void EventScanResult::Clear() {
   events.clear();
+  ids.clear();
   problems.clear();
   seen = problem_count = lines = 0;
 }
@@ -103,6 +104,7 @@ void EventMembers::SeeCandidate(std::string_view name, uint32_t value_begin) {
   if (IsWord(name, "type")) place = &type_;
   if (IsWord(name, "ts")) place = &ts_;
   if (IsWord(name, "timestamp")) place = &timestamp_;
+  if (IsWord(name, "id")) place = &id_;
   if (place != nullptr && *place == kAbsent) *place = value_begin;
 }
 
@@ -136,6 +138,22 @@ const char* EventMembers::ReadTime(std::string_view text, int64_t now_ms, int64_
   return EventTime(ValueAt(text, place), ts_ms, &reason) ? nullptr : reason;
 }
 
+// 0: the value is none that an id can be.
+uint32_t EventMembers::IdSize(std::string_view text) const {
+  if (text[id_] == '"') {
+    const char* begin = text.data() + id_ + 1;
+    const char* p = begin;
+    while (*p != '"' && *p != '\\') ++p;  // the text has been checked: it ends
+    if (*p == '"') return p == begin ? 0 : static_cast<uint32_t>(p - begin) + 2;
+  }
+  const std::string_view value = ValueAt(text, id_);
+  if (value.empty()) return 0;
+  const bool integer =
+      JsonValue{value}.is_number() && value.find_first_of(".eE") == std::string_view::npos;
+  const bool told = value[0] == '"' && value.size() > 2;
+  return integer || told ? static_cast<uint32_t>(value.size()) : 0;
+}
+
 void EventMembers::Finish(std::string_view text, uint32_t begin, uint32_t end, uint64_t line,
                           const EventScanner::Options& options, EventScanResult* result) const {
   const uint64_t index = result->seen++;
@@ -147,6 +165,11 @@ void EventMembers::Finish(std::string_view text, uint32_t begin, uint32_t end, u
   } else if (ref.size > options.limits.event_bytes_max) {
     result->Add({EventProblem::kTooLarge, index, line, "the event is too large"});
   } else if (result->events.size() < options.refs_max) {
+    if (options.ids && id_ != kAbsent) {
+      const uint32_t size = IdSize(text);
+      const auto event = static_cast<uint32_t>(result->events.size());
+      if (size > 0) result->ids.push_back({event, options.base + id_, size});
+    }
     result->events.push_back(ref);
   }
 }
@@ -172,9 +195,11 @@ bool EventScanner::ScanEvent(JsonWalker& walker, std::string_view text, uint32_t
 void EventScanner::ScanLines(std::string_view text, const Options& options,
                              EventScanResult* result) {
   const size_t refs = result->events.size(), problems = result->problems.size();
-  const EventScanResult before{{}, {}, result->seen, result->problem_count, result->lines};
+  const size_t ids = result->ids.size();
+  const EventScanResult before{{}, {}, {}, result->seen, result->problem_count, result->lines};
   if (index_.Build(text) == nullptr && ScanIndexedLines(text, options, result)) return;
   result->events.resize(refs);
+  result->ids.resize(ids);
   result->problems.erase(result->problems.begin() + static_cast<ptrdiff_t>(problems),
                          result->problems.end());
   result->seen = before.seen;
@@ -225,8 +250,10 @@ void EventScanner::ScanLineByLine(std::string_view text, const Options& options,
         error = "more than one value on the line";
       } else {
         result->seen = one.seen;
-        for (const EventRef& ref : one.events) {
-          if (result->events.size() < options.refs_max) result->events.push_back(ref);
+        if (!one.events.empty() && result->events.size() < options.refs_max) {
+          const auto event = static_cast<uint32_t>(result->events.size());
+          result->events.push_back(one.events[0]);
+          for (EventIdRef id : one.ids) result->ids.push_back({event, id.offset, id.size});
         }
         for (EventProblem& problem : one.problems) result->Add(std::move(problem));
         continue;

@@ -27,6 +27,7 @@ struct EventProblem {
 // What a scan finds. Problems beyond problems_max are counted, not kept.
 struct EventScanResult {
   std::vector<EventRef> events;        // good ones, in input order
+  std::vector<EventIdRef> ids;         // as in EventBatch, if they were asked for
   std::vector<EventProblem> problems;  // in input order
   uint64_t seen = 0;                   // events, good or not
   uint64_t problem_count = 0;
@@ -49,6 +50,7 @@ class EventScanner {
     int64_t now_ms = 0;
     uint64_t refs_max = UINT64_MAX;
     uint32_t base = 0;
+    bool ids = false;  // wanted
   };
 
   // Passes the event (or whatever value stands there) at the walker's position; false: not JSON.
@@ -65,13 +67,15 @@ class EventScanner {
   JsonIndex index_;
 };
 
-// An event's own members while they are passed: the places of type and time. The first of each
+// An event's own members while they are passed: the places of type, time and id. The first of each
 // name counts.
 class EventMembers {
  public:
   // name as written, which may have escapes; value_begin is the offset of its value.
   void See(std::string_view name, bool may_escape, uint32_t value_begin) {
-    if (may_escape || (!name.empty() && name[0] == 't')) SeeCandidate(name, value_begin);
+    if (may_escape || (!name.empty() && (name[0] == 't' || name[0] == 'i'))) {
+      SeeCandidate(name, value_begin);
+    }
   }
   bool has_type() const { return type_ != kAbsent; }
   // Adds the event in text[begin, end) or its problem to the result.
@@ -82,9 +86,10 @@ class EventMembers {
   static constexpr uint32_t kAbsent = UINT32_MAX;
   void SeeCandidate(std::string_view name, uint32_t value_begin);
   const char* CheckType(std::string_view text, uint32_t bytes_max) const;
+  uint32_t IdSize(std::string_view text) const;
   const char* ReadTime(std::string_view text, int64_t now_ms, int64_t* ts_ms) const;
 
-  uint32_t type_ = kAbsent, ts_ = kAbsent, timestamp_ = kAbsent;
+  uint32_t type_ = kAbsent, ts_ = kAbsent, timestamp_ = kAbsent, id_ = kAbsent;
 };
 
 }  // namespace varve::record

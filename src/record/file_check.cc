@@ -1,7 +1,9 @@
 #include <arrow/buffer.h>
 #include <arrow/io/file.h>
 #include <arrow/io/memory.h>
+#include <arrow/record_batch.h>
 #include <parquet/api/reader.h>
+#include <parquet/arrow/reader.h>
 #include <parquet/statistics.h>
 
 #include <cerrno>
@@ -19,6 +21,7 @@ namespace pq = ::parquet;
 
 constexpr int kLogTimestamp = 3;
 constexpr uint64_t kMagicBytes = 4, kTailBytes = 8;
+constexpr int64_t kVerifyBatchRows = 8'192;
 
 template <size_t N>
 bool HasColumns(const pq::SchemaDescriptor& schema, const std::string_view (&names)[N]) {
@@ -132,7 +135,68 @@ Result<FileCheck> CheckFile(std::shared_ptr<arrow::io::RandomAccessFile> file, u
   return check;
 }
 
+pq::ReaderProperties VerifyingProperties() {
+  pq::ReaderProperties properties;
+  properties.set_page_checksum_verification(true);
+  properties.enable_buffered_stream();  // a page in memory, not a column chunk
+  return properties;
+}
+
+// Checksums and compression only: for types that Arrow has no values for.
+void ReadPages(const std::string& path) {
+  const auto reader = pq::ParquetFileReader::OpenFile(path, false, VerifyingProperties());
+  for (int i = 0; i < reader->metadata()->num_row_groups(); ++i) {
+    const auto group = reader->RowGroup(i);
+    for (int column = 0; column < group->metadata()->num_columns(); ++column) {
+      const auto pages = group->GetColumnPageReader(column);
+      while (pages->NextPage() != nullptr) {
+      }
+    }
+  }
+}
+
+// False: on_rows ended it.
+arrow::Result<bool> ReadValues(const std::string& path,
+                               const std::function<bool(uint64_t)>& on_rows) {
+  pq::ArrowReaderProperties properties(/*use_threads=*/false);
+  properties.set_pre_buffer(false);
+  properties.set_batch_size(kVerifyBatchRows);
+  pq::arrow::FileReaderBuilder builder;
+  ARROW_RETURN_NOT_OK(builder.OpenFile(path, /*memory_map=*/false, VerifyingProperties()));
+  builder.properties(properties);
+  ARROW_ASSIGN_OR_RAISE(const auto reader, builder.Build());
+  ARROW_ASSIGN_OR_RAISE(const auto batches, reader->GetRecordBatchReader());
+  uint64_t rows = 0;
+  for (std::shared_ptr<arrow::RecordBatch> batch;;) {
+    ARROW_RETURN_NOT_OK(batches->ReadNext(&batch));
+    if (batch == nullptr) return true;
+    rows += static_cast<uint64_t>(batch->num_rows());
+    if (!on_rows(rows)) return false;
+  }
+}
+
 }  // namespace
+
+Status VerifyParquetFile(const std::string& path, const std::function<bool(uint64_t)>& on_rows) {
+  TRY(CheckParquetFile(path));
+  bool ended = false;
+  auto read = TryParquet(
+      path,
+      [&] {
+        const arrow::Result<bool> values = ReadValues(path, on_rows);
+        if (values.status().IsNotImplemented()) return ReadPages(path);
+        if (!values.ok()) throw pq::ParquetException(values.status().message());
+        ended = !*values;
+      },
+      ErrorKind::kCorrupt);
+  if (!read.ok()) {
+    Error error = std::move(read).error();
+    if (error.kind == ErrorKind::kCorrupt) error.code = "CORRUPT_PARQUET";
+    return error;
+  }
+  if (ended) return MakeError(ErrorKind::kCancelled, "CANCELLED", path + ": not read to its end");
+  return {};
+}
 
 Result<FileCheck> CheckParquetFile(const std::string& path) {
   std::error_code error;

@@ -31,6 +31,7 @@ std::string BatchReplyJson(const ingest::BatchReply& reply, const NamespaceId& n
   out.reserve(96 + ns.name().size());
   out.append("{\"ok\":true,\"received\":").append(std::to_string(reply.received));
   if (reply.deduplicated) out += ",\"deduplicated\":true";
+  if (reply.duplicates > 0) out.append(",\"duplicates\":").append(std::to_string(reply.duplicates));
   return out.append(",\"namespace\":\"").append(ns.name()).append("\"}");
 }
 
@@ -40,7 +41,7 @@ void AccountBatch(ServerState& state, const Exchange& exchange, EventSource sour
     state.metrics.batches_deduplicated.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  state.metrics.Ingested(source, reply.received,
+  state.metrics.Ingested(source, reply.received - reply.duplicates,
                          state.services.clock->MonotonicNs() - exchange.received_ns);
   if (!exchange.rate_sender.empty()) {
     state.limiter.ChargeEvents(exchange.rate_sender, reply.received);

@@ -13,8 +13,10 @@
 #include <sqlite3.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
+#include "core/bytes.h"
 #include "core/crash_point.h"
 #include "core/log.h"
 #include "state/run_marker.h"
@@ -84,6 +86,7 @@ struct Database::Impl {
   StatementCache statements;              // guarded by mutex
   std::optional<RunMarker> marker;        // none for :memory:
   bool marks_clean = false;               // this process checked or found the file clean
+  bool inspects = false;                  // nothing is written, not even at the end
   std::atomic<std::thread::id> holder{};  // who is inside Run or Transact
 };
 
@@ -144,12 +147,22 @@ int Bind(sqlite3_stmt* statement, std::span<const Value> bound) {
   return SQLITE_OK;
 }
 
+std::string UriPath(std::string_view path) {
+  std::string out;
+  for (const char c : path) {
+    const bool special = c == '%' || c == '?' || c == '#';
+    out += special ? "%" + HexEncode(std::string_view(&c, 1)) : std::string(1, c);
+  }
+  return out;
+}
+
 }  // namespace
 
 Database::Impl::~Impl() {
   statements.Clear();
-  const int code =
-      sqlite3_wal_checkpoint_v2(db, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  const int code = inspects ? SQLITE_OK
+                            : sqlite3_wal_checkpoint_v2(db, nullptr, SQLITE_CHECKPOINT_TRUNCATE,
+                                                        nullptr, nullptr);
   if (code != SQLITE_OK && code != SQLITE_BUSY) {
     LogWarn("state_checkpoint_failed", {{"file", path}, {"error", sqlite3_errmsg(db)}});
   }
@@ -238,6 +251,32 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path) {
     impl->marks_clean = true;
     impl->marker->Share();
   }
+  return std::unique_ptr<Database>(new Database(std::move(impl)));
+}
+
+// A file without a log beside it is complete: immutable tells SQLite to make none. One with a log
+// is read through it, its index on the heap (exclusive locking), and the log is left as it is.
+Result<std::unique_ptr<Database>> Database::Inspect(const std::string& path) {
+  std::error_code none;
+  const bool log = std::filesystem::file_size(path + "-wal", none) > 0 && !none;
+  sqlite3* db = nullptr;
+  const std::string uri = "file:" + UriPath(path) + (log ? "?mode=rw" : "?mode=ro&immutable=1");
+  const int flags =
+      SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | (log ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+  const int code = sqlite3_open_v2(uri.c_str(), &db, flags, nullptr);
+  if (code != SQLITE_OK) {
+    Error error = SqliteError(db, code, path, "open");
+    sqlite3_close(db);
+    return error;
+  }
+  auto impl = std::make_unique<Impl>(path, db, std::nullopt);
+  impl->inspects = true;
+  sqlite3_extended_result_codes(db, 1);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  TRY(impl->Exec("PRAGMA locking_mode=EXCLUSIVE"));
+  TRY(impl->Exec("PRAGMA query_only=ON"));
+  TRY(impl->Exec("PRAGMA temp_store=MEMORY"));
+  TRY(impl->ReadOne("SELECT count(*) FROM sqlite_master"));
   return std::unique_ptr<Database>(new Database(std::move(impl)));
 }
 

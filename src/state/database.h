@@ -64,6 +64,9 @@ class Database {
  public:
   // path ":memory:" for tests. Runs quick_check after an unclean stop; kCorrupt if it fails.
   static Result<std::unique_ptr<Database>> Open(const std::string& path);
+  // To look at a file that nobody else has open, without changing anything beside it either: no
+  // migration, no checkpoint, no marks. Calls that would write fail.
+  static Result<std::unique_ptr<Database>> Inspect(const std::string& path);
   ~Database();  // checkpoints and closes cleanly
 
   Status Migrate(std::string_view module, std::span<const Migration> migrations);

@@ -37,10 +37,6 @@ Error FileError(int err, std::string_view doing) {
     case EPERM:
       error.code = "READ_ONLY";
       break;
-    case EFBIG:
-      error.kind = ErrorKind::kExhausted;
-      error.code = "DISK_FULL";
-      break;
     case ENAMETOOLONG:
     case EILSEQ:
     case EINVAL:

@@ -1,11 +1,9 @@
 // The keys below a directory in bytewise order of the whole key, a page at a time.
 //
 // 1. The order of whole keys is the order of a tree walk in which a directory sorts as its name
-// with
-//    a '/' behind it: "a-b" (0x2d) comes before "a/b" (0x2f), "a0" (0x30) after it.
-// 2. A directory is read once for a page: of its names behind the start, only as many as the page
-//    still has room for are kept, in a heap, so that memory is bounded by the page and not by the
-//    directory. If its subdirectories turn out to be empty, it is read again from where it stopped.
+//    with a '/' behind it: "a-b" (0x2d) comes before "a/b" (0x2f), "a0" (0x30) after it.
+// 2. A directory's names come sorted from the reader, from the first that can be wanted on: a page
+//    that starts in the middle of a large one costs a search and not another reading.
 // 3. Directories that hold no key with the prefix, or none behind the start, are not entered.
 //
 // Hidden: .varve, links and everything else that is neither file nor directory, and names that are
@@ -17,30 +15,26 @@
 #include <vector>
 
 #include "core/result.h"
-#include "store/rooted_dir.h"
+#include "store/directory_names.h"
 
 namespace varve::store {
 
 class LocalListing {
  public:
-  LocalListing(const RootedDir& root, std::string_view prefix, std::string_view start_after)
-      : root_(root), prefix_(prefix), start_after_(start_after) {}
+  LocalListing(DirectoryReader& reader, std::string_view prefix, std::string_view start_after)
+      : reader_(reader), prefix_(prefix), start_after_(start_after) {}
 
   // The next keys, ascending, at most keys_max. Fewer: there are no more.
   Result<std::vector<std::string>> Keys(size_t keys_max);
 
  private:
-  struct Batch {
-    std::vector<std::string> names;  // ascending; a directory's with a '/' behind it
-    bool more = false;               // the directory holds others behind them
-  };
-
   Status Walk(const std::string& directory);
-  Result<Batch> Scan(const std::string& directory, const std::string& after) const;
-  bool Wanted(std::string_view path, bool is_directory) const;
+  std::string FirstWanted(const std::string& directory) const;
+  bool Wanted(std::string_view path) const;
+  bool IsPast(std::string_view path) const;
   size_t room() const { return keys_max_ - keys_.size(); }
 
-  const RootedDir& root_;
+  DirectoryReader& reader_;
   const std::string prefix_;
   const std::string start_after_;
   size_t keys_max_ = 0;

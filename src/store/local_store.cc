@@ -29,7 +29,8 @@ Status CheckLocalKey(std::string_view key) {
 
 class LocalStore : public ObjectStore {
  public:
-  explicit LocalStore(std::unique_ptr<ObjectFiles> files) : files_(std::move(files)) {}
+  LocalStore(std::unique_ptr<ObjectFiles> files, bool read_only, const Clock& clock)
+      : files_(std::move(files)), directories_(files_->root(), clock), read_only_(read_only) {}
 
   Result<ObjectMeta> Put(std::string_view key, std::string_view bytes,
                          const PutOptions& options) override;
@@ -49,7 +50,11 @@ class LocalStore : public ObjectStore {
     return stripes_[std::hash<std::string_view>()(key) % kStripes];
   }
 
+  Status CheckWritable() const;
+
   const std::unique_ptr<ObjectFiles> files_;
+  DirectoryReader directories_;
+  const bool read_only_;
   ObjectListener* listener_ = nullptr;
   // Changes to one key follow one another until they are durable, so that nobody is told "it
   // exists" about an object that a power cut would still take back.
@@ -84,8 +89,14 @@ Status LocalStore::Replace(ObjectFiles::Draft& draft, const PutOptions& options)
   return {};
 }
 
+Status LocalStore::CheckWritable() const {
+  if (!read_only_) return {};
+  return MakeError(ErrorKind::kInvalid, "READ_ONLY", "the store is open to be read only");
+}
+
 Result<ObjectMeta> LocalStore::Put(std::string_view key, std::string_view bytes,
                                    const PutOptions& options) {
+  TRY(CheckWritable());
   TRY(CheckLocalKey(key));
   TRY(CheckPutOptions(options));
   if (options.precondition != Precondition::kNone) {  // before the bytes are written for nothing
@@ -121,7 +132,7 @@ Result<ListPage> LocalStore::List(std::string_view prefix, std::string_view star
   ListPage page;
   std::string after(start_after);
   do {  // again only where everything on a page was deleted while it was read
-    LocalListing listing(files_->root(), prefix, after);
+    LocalListing listing(directories_, prefix, after);
     std::vector<std::string> keys = TRY(listing.Keys(objects_max + 1));
     const bool more = keys.size() > objects_max;
     if (more) keys.pop_back();
@@ -141,6 +152,7 @@ Result<ListPage> LocalStore::List(std::string_view prefix, std::string_view star
 }
 
 Status LocalStore::Delete(std::string_view key) {
+  TRY(CheckWritable());
   TRY(CheckLocalKey(key));
   {
     const std::lock_guard lock(StripeOf(key));
@@ -162,7 +174,8 @@ Result<std::unique_ptr<ObjectStore>> OpenLocalStore(LocalStoreOptions options, c
   if (!files.ok()) {
     return std::move(files).error().Context("open the store's directory " + options.root);
   }
-  return std::unique_ptr<ObjectStore>(std::make_unique<LocalStore>(std::move(files).value()));
+  return std::unique_ptr<ObjectStore>(
+      std::make_unique<LocalStore>(std::move(files).value(), options.read_only, clock));
 }
 
 }  // namespace varve::store

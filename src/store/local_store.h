@@ -19,6 +19,9 @@ struct LocalStoreOptions {
   // Only calls that every POSIX file system has: no extended attributes, openat2, renameat2. They
   // are also done without one by one where they are missing.
   bool portable_calls_only = false;
+  // Nothing is made, locked or swept, and puts and deletes are refused: for looking at a directory
+  // that is there, whoever else has it.
+  bool read_only = false;
 };
 
 // The clock stamps objects (modified_ms) and outlives the store.

@@ -80,8 +80,10 @@ Result<std::unique_ptr<ObjectFiles>> ObjectFiles::Open(const LocalStoreOptions& 
   RootedDirOptions dir_options;
   dir_options.sync = options.fsync;
   dir_options.openat2 = !options.portable_calls_only;
+  dir_options.make_root = !options.read_only;
   auto root = TRY(RootedDir::Open(options.root, dir_options));
   std::unique_ptr<ObjectFiles> files(new ObjectFiles(std::move(root), options, clock));
+  if (options.read_only) return files;
   TRY(files->root_->EnsureDir(kTempDir));
   TRY(files->root_->EnsureDir(kMetaDir));
   TRY(files->LockAndSweep());

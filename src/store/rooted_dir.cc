@@ -74,7 +74,7 @@ Result<std::unique_ptr<RootedDir>> RootedDir::Open(const std::string& root,
   if (root.empty() || root.find('\0') != std::string::npos) {
     return MakeError(ErrorKind::kInvalid, "INVALID_PATH", "the store's directory has no name");
   }
-  TRY(MakeRoot(root, options.sync));
+  if (options.make_root) TRY(MakeRoot(root, options.sync));
   UniqueFd fd = OpenRetrying(AT_FDCWD, root.c_str(), kOpenDir, 0);
   if (!fd.ok()) return FileError(errno, "open " + root);
   char resolved[PATH_MAX];

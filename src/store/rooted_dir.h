@@ -28,14 +28,15 @@ namespace varve::store {
 
 struct RootedDirOptions {
   bool sync = true;
-  bool openat2 = true;  // false: as on a kernel without it
+  bool openat2 = true;    // false: as on a kernel without it
+  bool make_root = true;  // false: it must be there
 };
 
 class RootedDir {
  public:
   static constexpr size_t kDurableDirsMax = 65'536;
 
-  // Makes root and the directories above it if they are missing.
+  // Makes root and the directories above it if they are missing and make_root is set.
   static Result<std::unique_ptr<RootedDir>> Open(const std::string& root, RootedDirOptions options);
 
   const std::string& path() const { return path_; }  // absolute, without symbolic links

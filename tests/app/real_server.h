@@ -22,11 +22,12 @@ class RealServer {
     config.journal.segment_bytes = 4 << 20;
     DataDirPaths paths(config.data_dir);
     EXPECT_TRUE(MakeDataDir(paths).ok());
-    Result<std::unique_ptr<Lake>> lake = OpenLake(config, paths);
+    Result<std::unique_ptr<Lake>> lake = OpenLake(config, paths, LakeUse::kServe);
     EXPECT_TRUE(lake.ok()) << lake.error().message;
     lake_ = std::move(lake).value();
     ingest_ =
         std::make_unique<ingest::EventIngest>(config.ingest, *lake_->journal, *lake_->flusher,
+                                              OpenSpentEvents(config, paths, *lake_).value(),
                                               *lake_->database, SystemClock(), [](journal::Lsn) {});
     lake_->flusher->Start();
     server::Services services;

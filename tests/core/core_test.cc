@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
 #include <rapidcheck.h>
 
 #include "core/bytes.h"
 #include "core/clock.h"
+#include "core/keyed_hash.h"
 #include "core/namespace_id.h"
 #include "core/ulid.h"
 
@@ -18,6 +21,38 @@ TEST(Digests, MatchPublishedVectors) {
   EXPECT_EQ(Md5Hex("abc"), "900150983cd24fb0d6963f7d28e17f72");
   EXPECT_EQ(HexEncode(HmacSha256("Jefe", "what do ya want for nothing?")),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");  // RFC 4231
+}
+
+// OpenSSL's SipHash-2-4 with 16 bytes of output.
+std::string SipHashOfOpenSsl(std::string key, std::string_view text) {
+  EVP_MAC* mac = EVP_MAC_fetch(nullptr, "SIPHASH", nullptr);
+  EVP_MAC_CTX* context = EVP_MAC_CTX_new(mac);
+  size_t size = 16;
+  const OSSL_PARAM params[] = {OSSL_PARAM_construct_size_t("size", &size),
+                               OSSL_PARAM_construct_end()};
+  unsigned char out[16];
+  size_t written = 0;
+  EXPECT_EQ(EVP_MAC_init(context, reinterpret_cast<unsigned char*>(key.data()), 16, params), 1);
+  EXPECT_EQ(
+      EVP_MAC_update(context, reinterpret_cast<const unsigned char*>(text.data()), text.size()), 1);
+  EXPECT_EQ(EVP_MAC_final(context, out, &written, sizeof out), 1);
+  EVP_MAC_CTX_free(context);
+  EVP_MAC_free(mac);
+  return {reinterpret_cast<char*>(out), written};
+}
+
+TEST(KeyedHash, IsSipHash) {
+  std::string key(16, '\0');
+  for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<char>(i * 37 + 200);
+  const Hash128 as_words{GetLe<uint64_t>(key.data()), GetLe<uint64_t>(key.data() + 8)};
+  std::string text;
+  for (int size = 0; size < 300; ++size, text += static_cast<char>(size * 7)) {
+    const Hash128 hash = KeyedHash(as_words, text);
+    std::string bytes;
+    AppendLe(bytes, hash.low);
+    AppendLe(bytes, hash.high);
+    ASSERT_EQ(HexEncode(bytes), HexEncode(SipHashOfOpenSsl(key, text))) << size;
+  }
 }
 
 TEST(Time, IsoFormsMeanTheSameInstant) {

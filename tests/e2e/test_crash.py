@@ -165,7 +165,7 @@ def drive_until_dead(server, acked, unknown, seconds):
         n += 20
         bodies = {
             "/ingest": {"batchId": f"b{n}", "events": [
-                {"type": "n", "ts": 1706878800000 + i, "n": i, "pad": padding}
+                {"type": "n", "id": f"e{i}", "ts": 1706878800000 + i, "n": i, "pad": padding}
                 for i in numbers]},
             "/tail": {"type": "tail_events", "instanceId": "c", "timestamp": 1,
                       "events": [trace("w", i) for i in numbers]}}

@@ -52,20 +52,23 @@ class Reply:
 
 
 class Server:
-    def __init__(self, data, env=None, args=(), listen=None, wait=True):
+    """prefix: a command that runs the server in surroundings of its own."""
+
+    def __init__(self, data, env=None, args=(), listen=None, wait=True, prefix=(), log=None,
+                 host="127.0.0.1"):
         self.data = pathlib.Path(data)
-        self.port = free_port()
-        self.listen = listen or f"127.0.0.1:{self.port}"
+        self.host, self.port = host, free_port()
+        self.listen = listen or (f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}")
         self.env = {**os.environ, **QUICK, **(env or {})}
-        self.log_path = self.data.parent / f"{self.data.name}.log"
-        self.args = list(args)
+        self.log_path = log or self.data.parent / f"{self.data.name}.log"
+        self.args, self.prefix = list(args), list(prefix)
         self.process = None
         self.start(wait)
 
     def start(self, wait=True):
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--data", self.data, "--listen", self.listen, *self.args],
+            [*self.prefix, BINARY, "serve", "--data", self.data, "--listen", self.listen, *self.args],
             env=self.env, stderr=self.log, stdout=self.log)
         if wait:
             self.wait_ready()
@@ -97,7 +100,7 @@ class Server:
         self.start()
 
     def request(self, method, path, body=None, headers=None, timeout=60):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()

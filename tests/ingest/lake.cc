@@ -49,8 +49,12 @@ Result<std::unique_ptr<Lake>> OpenLake(const std::string& directory, LakeOptions
   options.flusher.dedup_window_ms = options.ingest.dedup_window_ms;
   lake->flusher =
       TRY(Flusher::Open(options.flusher, instance, *lake->journal, *store, *lake->database, clock));
-  lake->ingest = std::make_unique<EventIngest>(options.ingest, *lake->journal, *lake->flusher,
-                                               *lake->database, clock, nullptr);
+  SpentEventsOptions spent{directory + "/event-ids", options.ingest.event_ids_max,
+                           options.ingest.dedup_window_ms, instance.id_key};
+  lake->ingest = std::make_unique<EventIngest>(
+      options.ingest, *lake->journal, *lake->flusher,
+      TRY(SpentEvents::Open(spent, *lake->journal, lake->flusher->EventsDone(), clock)),
+      *lake->database, clock, nullptr);
   lake->flusher->Start();
   return lake;
 }

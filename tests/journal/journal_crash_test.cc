@@ -67,7 +67,7 @@ struct End {
   Lsn next = 0;
 };
 End FindEnd(const std::string& directory, NameTable& names) {
-  Replayed replayed = Replay(directory, names).value();
+  Replayed replayed = Replay(directory, names, ReplayMode::kRepair).value();
   CHECK(!replayed.segments.empty());
   End end{replayed.segments.back(), 0, replayed.last_lsn + 1};
   const IndexEntry& last = end.segment->entry(end.segment->record_count() - 1);
@@ -168,7 +168,7 @@ void AFlippedBitIsReportedOrHarmless(uint64_t seed) {
   std::string path;
   uint64_t at = 0;
   {
-    Replayed replayed = Replay(dir.path(), names).value();
+    Replayed replayed = Replay(dir.path(), names, ReplayMode::kRepair).value();
     const auto& segment = replayed.segments[random->Below(replayed.segments.size())];
     const IndexEntry& last = segment->entry(segment->record_count() - 1);
     path = segment->path();
@@ -203,7 +203,7 @@ void ACutFileIsReportedOrLosesNothing(uint64_t seed) {
   NameTable names;
   Lsn cut_lsn = 0;
   {
-    Replayed replayed = Replay(dir.path(), names).value();
+    Replayed replayed = Replay(dir.path(), names, ReplayMode::kRepair).value();
     const auto& segment = replayed.segments[random->Below(replayed.segments.size())];
     uint64_t size = kSegmentHeaderBytes + random->Below(segment->data_end() - kSegmentHeaderBytes);
     for (uint32_t i = 0; i < segment->record_count() && cut_lsn == 0; ++i) {

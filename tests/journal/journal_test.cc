@@ -46,6 +46,30 @@ TEST(Journal, GivesBackWhatWasAppendedNowAndAfterAReopen) {
   EXPECT_GT(AppendAndWait(*journal, EventsRequest("x")), 1u);
 }
 
+TEST(Journal, KeepsEventIdsBesideTheEventsThatHaveThem) {
+  TempDir dir;
+  AppendRequest with = EventsRequest(R"({"type":"a"}{"type":"b"})", "acme", "batch-1");
+  with.events = {{1, 0, 12}, {2, 12, 12}};
+  with.event_ids = {{}, {7, ~0ull}};
+  {
+    auto journal = MustOpen(SmallOptions(dir.path()));
+    AppendAndWait(*journal, with);
+    AppendAndWait(*journal, EventsRequest("without"));
+  }
+  auto journal = MustOpen(SmallOptions(dir.path()));
+  HotRecords hot = journal->Read(0, 100, kEverything);
+  ASSERT_EQ(hot.records.size(), 2u);
+  const Record& record = hot.records[0];
+  EXPECT_EQ(std::vector(record.event_ids.begin(), record.event_ids.end()), with.event_ids);
+  ASSERT_EQ(record.events.size(), 2u);
+  EXPECT_EQ(record.events[1].offset, 12u);
+  EXPECT_EQ(record.ns, "acme");
+  EXPECT_EQ(record.batch_id, "batch-1");
+  EXPECT_EQ(record.body, with.body);
+  EXPECT_TRUE(hot.records[1].event_ids.empty());
+  EXPECT_EQ(hot.records[1].body, "without");
+}
+
 TEST(Journal, ReadsByRangeAndKind) {
   TempDir dir;
   auto journal = MustOpen(SmallOptions(dir.path()));
@@ -143,6 +167,7 @@ TEST(Journal, RefusesWhenItsBoundIsReachedAndTakesAgainAfterARelease) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, ErrorKind::kExhausted);
   EXPECT_EQ(refused.error().code, "JOURNAL_FULL");
+  EXPECT_EQ(journal->WouldTake(20'000).error().code, "JOURNAL_FULL");
   EXPECT_EQ(Bodies(*journal), kept);
   EXPECT_GT(kept.size(), 25u);
 
@@ -228,6 +253,33 @@ TEST(Journal, OneProcessAtATime) {
   EXPECT_TRUE(OpenJournal(SmallOptions(dir.path()), SystemClock()).ok());
 }
 
+TEST(Journal, LookingChangesNothingAndSeveralMayLook) {
+  TempDir dir;
+  {
+    auto journal = MustOpen(SmallOptions(dir.path()));
+    for (int i = 0; i < 20; ++i) AppendAndWait(*journal, EventsRequest("{\"n\":1}"));
+  }
+  std::ofstream(dir.path() + "/preparing.tmp") << "left over";
+  const auto sizes = [&] {
+    std::map<std::string, std::pair<uintmax_t, std::filesystem::file_time_type>> out;
+    for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+      out[entry.path()] = {entry.file_size(), entry.last_write_time()};
+    }
+    return out;
+  };
+  const auto before = sizes();
+  {
+    auto one = OpenJournalToRead(SmallOptions(dir.path())).value();
+    auto other = OpenJournalToRead(SmallOptions(dir.path())).value();
+    EXPECT_EQ(one->Read(0, one->last_lsn(), kEverything).records.size(), 20u);
+    EXPECT_EQ(other->last_lsn(), one->last_lsn());
+    EXPECT_EQ(one->Append(EventsRequest("{}"), nullptr).error().code, "JOURNAL_READ_ONLY");
+    EXPECT_EQ(OpenJournal(SmallOptions(dir.path()), SystemClock()).error().code, "JOURNAL_LOCKED");
+  }
+  EXPECT_EQ(sizes(), before);
+  EXPECT_TRUE(OpenJournal(SmallOptions(dir.path()), SystemClock()).ok());
+}
+
 TEST(Journal, ADirectoryThatCannotBeMadeIsAClearError) {
   TempDir dir;
   std::ofstream(dir.path() + "/file") << "x";
@@ -292,7 +344,7 @@ TEST(Journal, ReadingALotDoesNotStayResident) {
 
 // In a child with a small file system of its own.
 void FillTheDisk(const std::string& at) {
-  CHECK(mount("tmpfs", at.c_str(), "tmpfs", 0, "size=1200k") == 0);
+  CHECK(mount("tmpfs", at.c_str(), "tmpfs", 0, "size=2400k") == 0);
   JournalOptions options = SmallOptions(at + "/journal");
   auto journal = OpenJournal(options, SystemClock()).value();
   std::map<Lsn, std::string> kept;
@@ -307,7 +359,7 @@ void FillTheDisk(const std::string& at) {
   CHECK(code == "DISK_FULL");
   CHECK(Bodies(*journal) == kept);
   CHECK(kept.size() >= 20);
-  CHECK(mount("tmpfs", at.c_str(), "tmpfs", MS_REMOUNT, "size=8m") == 0);
+  CHECK(mount("tmpfs", at.c_str(), "tmpfs", MS_REMOUNT, "size=16m") == 0);
   Acks acks;
   while (!journal->Append(EventsRequest("room"), acks.Expect("room")).ok()) acks.Withdraw();
   kept.merge(acks.Wait());

@@ -1,8 +1,10 @@
 // A small lake on a real directory for the query tests: Parquet files written by record, NDJSON
-// files, journal records in memory; and what is in it, as a snapshot.
+// files, journal records in mapped files; and what is in it, as a snapshot.
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <deque>
@@ -38,27 +40,53 @@ class TempDir {
   std::string path_;
 };
 
-// A batch as the journal holds it.
+// A batch as the journal holds it: in a file that is mapped.
 class HotBatch {
  public:
   HotBatch(const std::vector<std::string>& events, const std::vector<int64_t>& times,
            record::RecordKind kind = record::RecordKind::kEvents)
-      : kind_(kind) {
+      : kind_(kind), count_(events.size()) {
+    std::vector<record::EventRef> refs;
+    std::string body;
     for (size_t i = 0; i < events.size(); ++i) {
-      refs_.push_back(
-          {times[i], static_cast<uint32_t>(body_.size()), static_cast<uint32_t>(events[i].size())});
-      body_ += events[i] + "\n";
+      refs.push_back(
+          {times[i], static_cast<uint32_t>(body.size()), static_cast<uint32_t>(events[i].size())});
+      body += events[i] + "\n";
     }
-    size_ = body_.size();
-    body_.append(record::kJsonPaddingBytes, '\0');
+    body_bytes_ = body.size();
+    const std::string bytes =
+        std::string(reinterpret_cast<const char*>(refs.data()), refs_bytes()) + body +
+        std::string(record::kJsonPaddingBytes, '\0');
+    file_.bytes = bytes.size();
+    file_.fd = memfd_create("hot", MFD_CLOEXEC);
+    CHECK(write(file_.fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    void* base = mmap(nullptr, bytes.size(), PROT_READ, MAP_SHARED, file_.fd, 0);
+    CHECK(base != MAP_FAILED);
+    file_.base = static_cast<const char*>(base);
   }
-  HotChunk chunk() const { return {kind_, kNoon, refs_, std::string_view(body_.data(), size_)}; }
+  HotBatch(const HotBatch&) = delete;
+  HotBatch& operator=(const HotBatch&) = delete;
+  ~HotBatch() {
+    munmap(const_cast<char*>(file_.base), file_.bytes);
+    close(file_.fd);
+  }
+
+  void AddTo(TableSnapshot* table, Snapshot* snapshot) const {
+    table->hot.push_back({kind_,
+                          kNoon,
+                          {reinterpret_cast<const record::EventRef*>(file_.base), count_},
+                          std::string_view(file_.base + refs_bytes(), body_bytes_),
+                          static_cast<uint32_t>(snapshot->hot_files.size())});
+    snapshot->hot_files.push_back(file_);
+  }
 
  private:
+  size_t refs_bytes() const { return count_ * sizeof(record::EventRef); }
+
   record::RecordKind kind_;
-  std::vector<record::EventRef> refs_;
-  std::string body_;
-  size_t size_ = 0;
+  size_t count_;
+  size_t body_bytes_ = 0;
+  HotFile file_;
 };
 
 inline std::string EventJson(int64_t n, const std::string& type, int64_t ts_ms) {
@@ -82,8 +110,8 @@ class Lake : public SnapshotSource {
     snapshot.events.ndjson = event_lines;
     snapshot.logs.parquet = log_files;
     snapshot.logs.ndjson = raw_files;
-    for (const auto& batch : *hot) snapshot.events.hot.push_back(batch.chunk());
-    for (const auto& batch : *hot_tail) snapshot.logs.hot.push_back(batch.chunk());
+    for (const auto& batch : *hot) batch.AddTo(&snapshot.events, &snapshot);
+    for (const auto& batch : *hot_tail) batch.AddTo(&snapshot.logs, &snapshot);
     snapshot.pins = std::make_shared<std::pair<decltype(hot), decltype(hot_tail)>>(hot, hot_tail);
     return snapshot;
   }

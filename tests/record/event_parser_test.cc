@@ -27,6 +27,14 @@ class EventParserTest : public ::testing::Test {
     for (const EventRef& ref : batch_.events) out.push_back(body_.substr(ref.offset, ref.size));
     return out;
   }
+  // "index value" of each.
+  std::vector<std::string> Ids() const {
+    std::vector<std::string> out;
+    for (const EventIdRef& id : batch_.ids) {
+      out.push_back(std::to_string(id.event) + " " + body_.substr(id.offset, id.size));
+    }
+    return out;
+  }
   std::string CodeOf(std::string body, BodyFormat format = BodyFormat::kJson) {
     const Status status = Parse(std::move(body), format);
     return status.ok() ? "" : status.error().code;
@@ -172,6 +180,37 @@ TEST_F(EventParserTest, TakesLines) {
   EXPECT_TRUE(ParseLines("").ok());
   EXPECT_TRUE(ParseLines("\n\n").ok());
   EXPECT_THAT(Slices(), IsEmpty());
+}
+
+TEST_F(EventParserTest, TellsWhereAnEventsOwnIdStands) {
+  ASSERT_TRUE(Parse(R"({"id":"batch","events":[{"id":"a","type":"t"},{"type":"t"},)"
+                    R"({"type":"t","n":{"id":"no"},"id": 17 }]})")
+                  .ok());
+  EXPECT_THAT(Ids(), ElementsAre(R"(0 "a")", "2 17"));
+  ASSERT_TRUE(Parse(R"([{"type":"t","id":"x"},{"type":"t","id":-3}])").ok());
+  EXPECT_THAT(Ids(), ElementsAre(R"(0 "x")", "1 -3"));
+  ASSERT_TRUE(Parse("\xEF\xBB\xBF{\"type\":\"t\",\"id\":\"one\"}").ok());
+  EXPECT_THAT(Ids(), ElementsAre(R"(0 "one")"));
+  ASSERT_TRUE(Parse(R"([{"type":"t","i\u0064":"e\"s","id":"second"}])").ok());
+  EXPECT_THAT(Ids(), ElementsAre(R"(0 "e\"s")"));
+  ASSERT_TRUE(Parse(R"([{"type":"t"}])").ok());
+  EXPECT_THAT(Ids(), IsEmpty());
+}
+
+TEST_F(EventParserTest, AnIdIsATextOrAnInteger) {
+  for (const char* id : {"\"\"", "null", "true", "1.5", "1e3", "1E3", "[1]", "{\"a\":1}"}) {
+    ASSERT_TRUE(Parse(R"([{"type":"t","id":)" + std::string(id) + "}]").ok()) << id;
+    EXPECT_THAT(Ids(), IsEmpty()) << id;
+  }
+}
+
+TEST_F(EventParserTest, LinesHaveIdsAlsoWhereTheyAreReadOneByOne) {
+  const std::string lines = "\n{\"type\":\"t\"}\n{\"id\":\"b\",\"type\":\"t\"}\n";
+  ASSERT_TRUE(ParseLines(lines + "{\"type\":\"t\",\"id\":5}").ok());
+  EXPECT_THAT(Ids(), ElementsAre(R"(1 "b")", "2 5"));
+  const Status broken = ParseLines(lines + "{\"type\":\"t\",\"id\":\"open}\n");
+  EXPECT_FALSE(broken.ok());
+  EXPECT_THAT(Ids(), IsEmpty());
 }
 
 TEST_F(EventParserTest, NamesTheLine) {

@@ -10,6 +10,9 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
+#include <map>
+#include <string>
 
 #include "core/crash_point.h"
 #include "state/database.h"
@@ -229,6 +232,52 @@ TEST(DatabaseFullDiskTest, AWriteThatTheSystemRefusesForSpaceIsDiskFull) {
   auto db = Database::Open(path);
   ASSERT_TRUE(db.ok()) << db.error().message;
   EXPECT_TRUE(Add(**db, "after").ok());
+}
+
+std::string BytesOf(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+// Looking: with a log that was never checkpointed, and without one.
+TEST(StateInspect, ReadsWhatIsThereAndChangesNoFile) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/state.db";
+  ASSERT_EQ(InChild([&] {
+              auto db = Database::Open(path);
+              if (!db.ok() || !(*db)->Migrate("notes", kNotes).ok()) return 1;
+              for (int i = 0; i < 5; ++i) {
+                if (!Add(**db, "note").ok()) return 2;
+              }
+              kill(getpid(), SIGKILL);
+              return 3;
+            }),
+            -SIGKILL);
+  const auto look = [&] {
+    std::map<std::string, std::string> before, after;
+    const auto read = [&](std::map<std::string, std::string>* files) {
+      for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+        (*files)[entry.path()] = BytesOf(entry.path());
+      }
+    };
+    read(&before);
+    {
+      auto db = Database::Inspect(path);
+      ASSERT_TRUE(db.ok()) << db.error().message;
+      EXPECT_EQ(Count(**db), 10);
+      EXPECT_FALSE(Add(**db, "no").ok());
+    }
+    read(&after);
+    EXPECT_EQ(before, after);
+  };
+  ASSERT_GT(std::filesystem::file_size(path + "-wal"), 0u);
+  look();
+  { ASSERT_TRUE(Database::Open(path).ok()); }
+  ASSERT_FALSE(std::filesystem::exists(path + "-wal"));
+  look();
+  std::filesystem::remove(path);
+  EXPECT_FALSE(Database::Inspect(path).ok());
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 }  // namespace
