@@ -34,6 +34,7 @@ void AddQueue(CLI::App& root, Chosen& chosen);
 void AddStore(CLI::App& root, Chosen& chosen);
 void AddConfig(CLI::App& root, Chosen& chosen);
 void AddConvert(CLI::App& root, Chosen& chosen);
+void AddMerge(CLI::App& root, Chosen& chosen);
 void AddDoctor(CLI::App& root, Chosen& chosen);
 void AddDebug(CLI::App& root, Chosen& chosen);
 void AddSqlWorker(CLI::App& root, Chosen& chosen);

@@ -1,4 +1,5 @@
-// Bytes that are not cleared before they are written, from a pool that keeps them for the next page.
+// Bytes that are not cleared before they are written, from a pool that keeps them for the next
+// page.
 #pragma once
 
 #include <cstddef>

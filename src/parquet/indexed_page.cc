@@ -371,4 +371,33 @@ Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageR
   return page;
 }
 
+IndexedPage SlicePage(const IndexedPage& page, const ColumnShape& shape, uint32_t begin,
+                      uint32_t end) {
+  IndexedPage out;
+  out.rows = end - begin;
+  const uint32_t first = page.ValueAt(begin), last = page.ValueAt(end);
+  out.values = last - first;
+  out.has_indices = page.has_indices;
+  auto copy = [](Buffer& to, const void* from, size_t bytes) {
+    to.Resize(bytes);
+    if (bytes > 0) std::memcpy(to.data(), from, bytes);
+  };
+  if (page.has_indices) {
+    copy(out.indices, page.indices.As<uint32_t>() + first, size_t{out.values} * 4);
+  } else if (shape.is_bytes()) {
+    const uint32_t* offsets = page.offsets.As<uint32_t>();
+    copy(out.bytes, page.data + offsets[first], offsets[last] - offsets[first]);
+    copy(out.offsets, offsets + first, (size_t{out.values} + 1) * 4);
+    for (uint32_t i = 0; i <= out.values; ++i) out.offsets.As<uint32_t>()[i] -= offsets[first];
+  } else {
+    copy(out.bytes, page.data + size_t{first} * shape.width, size_t{out.values} * shape.width);
+  }
+  out.data = out.bytes.data();
+  if (out.values == out.rows) return out;
+  copy(out.levels, page.levels.data() + begin, out.rows);
+  copy(out.value_rows, page.value_rows.As<uint32_t>() + begin, (size_t{out.rows} + 1) * 4);
+  for (uint32_t i = 0; i <= out.rows; ++i) out.value_rows.As<uint32_t>()[i] -= first;
+  return out;
+}
+
 }  // namespace varve::parquet

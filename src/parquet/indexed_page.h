@@ -18,8 +18,8 @@ namespace varve::parquet {
 
 // What a column's values are in memory.
 struct ColumnShape {
-  int32_t physical = 0;   // the format's Type
-  uint32_t width = 0;     // bytes of a value; a boolean has one; 0: bytes with their length in front
+  int32_t physical = 0;  // the format's Type
+  uint32_t width = 0;    // bytes of a value; a boolean has one; 0: bytes with their length in front
   int16_t max_level = 0;  // the definition level of a value that is there
 
   bool is_bytes() const { return width == 0; }
@@ -66,5 +66,9 @@ struct PageReading {
 // Checks, decompresses and indexes a page; body is what follows its header. Anything that is not
 // as the format wants it is kCorrupt.
 Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageReading& reading);
+
+// Rows [begin, end) alone, so that the rest need not be held.
+IndexedPage SlicePage(const IndexedPage& page, const ColumnShape& shape, uint32_t begin,
+                      uint32_t end);
 
 }  // namespace varve::parquet

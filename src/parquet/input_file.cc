@@ -80,8 +80,7 @@ Result<int> InputFiles::Acquire(size_t at) {
     return MakeError(ErrorKind::kInvalid, file.path + ": is not a file");
   }
   const auto bytes = static_cast<uint64_t>(now.st_size);
-  if (file.seen &&
-      (file.bytes != bytes || file.device != now.st_dev || file.inode != now.st_ino)) {
+  if (file.seen && (file.bytes != bytes || file.device != now.st_dev || file.inode != now.st_ino)) {
     ::close(fd);
     return MakeError(ErrorKind::kConflict, file.path + ": has changed while it was read");
   }

@@ -136,12 +136,20 @@ void OutputFile::StopWriter() {
   writer_.join();
 }
 
-Status OutputFile::Publish(bool sync) {
+Status OutputFile::Complete(bool sync) {
   auto handed = HandOver();
   if (!handed.ok()) return handed;
   StopWriter();
   if (!error_.ok()) return error_;
   if (sync && ::fsync(fd_) != 0) return ErrnoError(errno, "fsync " + path_);
+  block_ = {};
+  spare_.clear();
+  complete_ = true;
+  return {};
+}
+
+Status OutputFile::Publish(bool sync) {
+  if (!complete_) TRY(Complete(sync));
   kBeforeRename.Hit();
   if (::rename(temp_.c_str(), path_.c_str()) != 0) return ErrnoError(errno, "rename to " + path_);
   temp_.clear();

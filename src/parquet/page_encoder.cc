@@ -37,8 +37,8 @@ Status Seal(const CodecChoice& choice, size_t from, PageHeader header, EncodedPa
   header.uncompressed_bytes = static_cast<int32_t>(size);
   if (choice.codec != arrow::Compression::UNCOMPRESSED) {
     auto codec = TRY(MakeCodec(choice));
-    const int64_t most = codec->MaxCompressedLen(static_cast<int64_t>(size),
-                                                 page.bytes.data() + from);
+    const int64_t most =
+        codec->MaxCompressedLen(static_cast<int64_t>(size), page.bytes.data() + from);
     Buffer packed;
     packed.Resize(kOwnHeaderBytesMax + static_cast<size_t>(most));
     auto done = codec->Compress(static_cast<int64_t>(size), page.bytes.data() + from, most,

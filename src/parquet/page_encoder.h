@@ -13,8 +13,8 @@
 namespace varve::parquet {
 
 struct CodecChoice {
-  int codec = 0;       // arrow::Compression
-  int level = 0;       // only if has_level
+  int codec = 0;  // arrow::Compression
+  int level = 0;  // only if has_level
   bool has_level = false;
 };
 

@@ -143,7 +143,8 @@ void ReadDataHeader(CompactReader& reader, PageHeader& header) {
       case 2:
         header.encoding = reader.I32(wire);
         break;
-      case 3:
+      case 3:  // of a dictionary: whether it is sorted
+        if (wire == kTrue || wire == kFalse) break;
         header.level_encoding = reader.I32(wire);
         break;
       default:

@@ -13,11 +13,11 @@
 #include <atomic>
 #include <thread>
 
+#include "parquet/output_file.h"
 #include "record/event_file_writer.h"
 #include "record/event_scan.h"
 #include "record/event_sort.h"
 #include "record/ndjson_input.h"
-#include "parquet/output_file.h"
 #include "record/sorted_runs.h"
 
 namespace varve::record {

@@ -15,10 +15,10 @@
 #include <future>
 
 #include "core/check.h"
-#include "record/event_columns.h"
 #include "parquet/page_pool.h"
 #include "parquet/sink_stream.h"
 #include "parquet/try_parquet.h"
+#include "record/event_columns.h"
 
 namespace varve::record {
 
@@ -283,7 +283,8 @@ Status Writer::Write(std::span<const EventSlice> rows) {
     CHECK(rows.front().ts_ms >= summary_.ts_max);
     const uint64_t used = group_ == nullptr ? 0 : group_rows_;
     const size_t count = std::min<uint64_t>(options_.row_group_rows_max - used, rows.size());
-    auto written = parquet::TryParquet("write event rows", [&] { WriteGroupPart(rows.first(count)); });
+    auto written =
+        parquet::TryParquet("write event rows", [&] { WriteGroupPart(rows.first(count)); });
     if (!written.ok()) return SinkErrorOr(std::move(written).error());
     if (!decode_error_.ok()) return decode_error_;
     if (!payload_error_.ok()) return payload_error_;
@@ -317,8 +318,8 @@ Result<std::unique_ptr<EventFileWriter>> EventFileWriter::Open(
     std::function<Status(std::string_view)> sink, const EventFileOptions& options) {
   CHECK(options.row_group_rows_max > 0);
   std::unique_ptr<EventFileWriter> writer;
-  auto opened = parquet::TryParquet("open an event file",
-                           [&] { writer = std::make_unique<Writer>(std::move(sink), options); });
+  auto opened = parquet::TryParquet(
+      "open an event file", [&] { writer = std::make_unique<Writer>(std::move(sink), options); });
   if (!opened.ok()) return std::move(opened).error();
   return writer;
 }

@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
-#include "record/json_index.h"
 #include "parquet/try_parquet.h"
+#include "record/json_index.h"
 
 namespace varve::record {
 

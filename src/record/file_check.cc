@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "parquet/try_parquet.h"
 #include "record/event_reader.h"
 #include "record/log_row.h"
-#include "parquet/try_parquet.h"
 
 namespace varve::record {
 
@@ -180,7 +180,7 @@ arrow::Result<bool> ReadValues(const std::string& path,
 Status VerifyParquetFile(const std::string& path, const std::function<bool(uint64_t)>& on_rows) {
   TRY(CheckParquetFile(path));
   bool ended = false;
-  auto read = TryParquet(
+  auto read = parquet::TryParquet(
       path,
       [&] {
         const arrow::Result<bool> values = ReadValues(path, on_rows);

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <memory>
 
-#include "record/log_row.h"
 #include "parquet/sink_stream.h"
 #include "parquet/try_parquet.h"
+#include "record/log_row.h"
 
 namespace varve::record {
 

@@ -15,9 +15,7 @@
 namespace parquet {
 class ColumnChunkMetaData;
 class ColumnIndex;
-namespace schema {
-class GroupNode;
-}
+class SchemaDescriptor;
 }  // namespace parquet
 
 namespace varve::parquet {
@@ -35,23 +33,23 @@ struct CopiedPage {
 };
 
 // Calls come in the file's order: groups, in them columns, in them pages.
-class FileWriter {
+class PageFileWriter {
  public:
   using Sink = std::function<Status(std::string_view)>;
-  FileWriter(Sink sink, const ::parquet::schema::GroupNode& schema, const CodecChoice& codec,
-             const std::vector<SortedBy>& sorting);
-  ~FileWriter();
+  PageFileWriter(Sink sink, std::shared_ptr<const ::parquet::SchemaDescriptor> schema,
+                 const CodecChoice& codec, const std::vector<SortedBy>& sorting);
+  ~PageFileWriter();
 
   Status Open();
   Status BeginGroup(int64_t rows);
   Status BeginColumn();
   Status AddPage(const EncodedPage& page);
   Status EndColumn();
-  // A column whose pages are taken as they are: CopyBytes in order, then the rest of old's metadata.
+  // A column whose pages are taken as they are: CopyBytes in order, then the rest of old's
+  // metadata.
   Status CopyBytes(std::string_view bytes);
   Status EndCopiedColumn(const ::parquet::ColumnChunkMetaData& old,
-                         const std::vector<CopiedPage>& pages,
-                         const ::parquet::ColumnIndex* index);
+                         const std::vector<CopiedPage>& pages, const ::parquet::ColumnIndex* index);
   Status EndGroup();
   // The file's bytes.
   Result<uint64_t> Close(const std::vector<std::pair<std::string, std::string>>& metadata);

@@ -1,4 +1,4 @@
-#include "parquet/file_writer.h"
+#include "parquet/page_file_writer.h"
 
 #include <arrow/util/key_value_metadata.h>
 #include <parquet/file_writer.h>
@@ -87,15 +87,15 @@ pq::SizeStatistics PageSizes(const EncodedPage& page, bool byte_arrays) {
 
 }  // namespace
 
-struct FileWriter::Impl {
+struct PageFileWriter::Impl {
   std::shared_ptr<SinkStream> stream;
-  pq::SchemaDescriptor schema;
+  std::shared_ptr<const pq::SchemaDescriptor> schema;
   std::shared_ptr<pq::WriterProperties> properties;
   std::unique_ptr<pq::FileMetaDataBuilder> file;
   std::unique_ptr<pq::PageIndexBuilder> indexes;
 
   pq::RowGroupMetaDataBuilder* group = nullptr;
-  int16_t group_number = 0;
+  int32_t group_number = 0;
   int64_t group_bytes = 0;  // uncompressed
   int column = -1;
   pq::ColumnChunkMetaDataBuilder* chunk = nullptr;
@@ -115,7 +115,7 @@ struct FileWriter::Impl {
     return {};
   }
   bool byte_arrays() const {
-    return schema.Column(column)->physical_type() == pq::Type::BYTE_ARRAY;
+    return schema->Column(column)->physical_type() == pq::Type::BYTE_ARRAY;
   }
   void AddDataPage(const EncodedPage& page, int64_t offset);
   void FinishColumn();
@@ -123,32 +123,28 @@ struct FileWriter::Impl {
                     const pq::ColumnIndex* index);
 };
 
-FileWriter::FileWriter(Sink sink, const pq::schema::GroupNode& schema, const CodecChoice& codec,
-                       const std::vector<SortedBy>& sorting)
+PageFileWriter::PageFileWriter(Sink sink, std::shared_ptr<const pq::SchemaDescriptor> schema,
+                               const CodecChoice& codec, const std::vector<SortedBy>& sorting)
     : impl_(std::make_unique<Impl>()) {
   impl_->stream = std::make_shared<SinkStream>(std::move(sink));
-  impl_->schema.Init(pq::schema::GroupNode::Make(schema.name(), schema.repetition(), [&] {
-    pq::schema::NodeVector fields;
-    for (int i = 0; i < schema.field_count(); ++i) fields.push_back(schema.field(i));
-    return fields;
-  }()));
+  impl_->schema = std::move(schema);
   impl_->properties = Properties(codec, sorting);
 }
 
-FileWriter::~FileWriter() = default;
+PageFileWriter::~PageFileWriter() = default;
 
-uint64_t FileWriter::bytes_written() const { return static_cast<uint64_t>(impl_->position()); }
+uint64_t PageFileWriter::bytes_written() const { return static_cast<uint64_t>(impl_->position()); }
 
-Status FileWriter::Open() {
+Status PageFileWriter::Open() {
   auto made = TryParquet("begin a Parquet file", [&] {
-    impl_->file = pq::FileMetaDataBuilder::Make(&impl_->schema, impl_->properties);
-    impl_->indexes = pq::PageIndexBuilder::Make(&impl_->schema);
+    impl_->file = pq::FileMetaDataBuilder::Make(impl_->schema.get(), impl_->properties);
+    impl_->indexes = pq::PageIndexBuilder::Make(impl_->schema.get());
   });
   if (!made.ok()) return made;
   return impl_->Write("PAR1", 4);
 }
 
-Status FileWriter::BeginGroup(int64_t rows) {
+Status PageFileWriter::BeginGroup(int64_t rows) {
   return TryParquet("begin a row group", [&] {
     impl_->group = impl_->file->AppendRowGroup();
     impl_->group->set_num_rows(rows);
@@ -158,7 +154,7 @@ Status FileWriter::BeginGroup(int64_t rows) {
   });
 }
 
-Status FileWriter::BeginColumn() {
+Status PageFileWriter::BeginColumn() {
   return TryParquet("begin a column", [&] {
     Impl& impl = *impl_;
     impl.chunk = impl.group->NextColumnChunk();
@@ -173,7 +169,7 @@ Status FileWriter::BeginColumn() {
   });
 }
 
-void FileWriter::Impl::AddDataPage(const EncodedPage& page, int64_t offset) {
+void PageFileWriter::Impl::AddDataPage(const EncodedPage& page, int64_t offset) {
   indexes->GetOffsetIndexBuilder(column)->AddPage(
       pq::PageLocation{offset, static_cast<int32_t>(page.size()), rows},
       PageSizes(page, byte_arrays()));
@@ -193,7 +189,7 @@ void FileWriter::Impl::AddDataPage(const EncodedPage& page, int64_t offset) {
   for (size_t i = 0; i < level_counts.size(); ++i) level_counts[i] += page.level_counts[i];
 }
 
-Status FileWriter::AddPage(const EncodedPage& page) {
+Status PageFileWriter::AddPage(const EncodedPage& page) {
   Impl& impl = *impl_;
   const int64_t offset = impl.position();
   impl.uncompressed += page.header.uncompressed_bytes;
@@ -210,11 +206,11 @@ Status FileWriter::AddPage(const EncodedPage& page) {
   return impl.Write(page.bytes.data() + page.begin, page.size());
 }
 
-void FileWriter::Impl::FinishColumn() {
+void PageFileWriter::Impl::FinishColumn() {
   pq::EncodedStatistics stats;
   stats.set_null_count(nulls);
   stats.all_null_value = nulls == values;
-  stats.set_is_signed(schema.Column(column)->sort_order() == pq::SortOrder::SIGNED);
+  stats.set_is_signed(schema->Column(column)->sort_order() == pq::SortOrder::SIGNED);
   SetBounds(bounds, stats);
   chunk->SetStatistics(stats);
   pq::SizeStatistics sizes;
@@ -228,27 +224,27 @@ void FileWriter::Impl::FinishColumn() {
   group_bytes += uncompressed;
 }
 
-Status FileWriter::EndColumn() {
+Status PageFileWriter::EndColumn() {
   return TryParquet("end a column", [&] { impl_->FinishColumn(); });
 }
 
-Status FileWriter::CopyBytes(std::string_view bytes) {
+Status PageFileWriter::CopyBytes(std::string_view bytes) {
   return impl_->Write(bytes.data(), bytes.size());
 }
 
-void FileWriter::Impl::FinishCopied(const pq::ColumnChunkMetaData& old,
-                                    const std::vector<CopiedPage>& pages,
-                                    const pq::ColumnIndex* index) {
+void PageFileWriter::Impl::FinishCopied(const pq::ColumnChunkMetaData& old,
+                                        const std::vector<CopiedPage>& pages,
+                                        const pq::ColumnIndex* index) {
   if (const auto stats = old.encoded_statistics(); stats != nullptr) {
-    stats->set_is_signed(schema.Column(column)->sort_order() == pq::SortOrder::SIGNED);
+    stats->set_is_signed(schema->Column(column)->sort_order() == pq::SortOrder::SIGNED);
     chunk->SetStatistics(*stats);
   }
   if (const auto sizes = old.size_statistics(); sizes != nullptr && sizes->is_set()) {
     chunk->SetSizeStatistics(*sizes);
   }
   for (const pq::PageEncodingStats& stats : old.encoding_stats()) {
-    auto& counts = stats.page_type == pq::PageType::DICTIONARY_PAGE ? dictionary_encodings
-                                                                    : data_encodings;
+    auto& counts =
+        stats.page_type == pq::PageType::DICTIONARY_PAGE ? dictionary_encodings : data_encodings;
     counts[stats.encoding] += stats.count;
   }
   if (old.encoding_stats().empty()) {
@@ -279,20 +275,23 @@ void FileWriter::Impl::FinishCopied(const pq::ColumnChunkMetaData& old,
   group_bytes += old.total_uncompressed_size();
 }
 
-Status FileWriter::EndCopiedColumn(const pq::ColumnChunkMetaData& old,
-                                   const std::vector<CopiedPage>& pages,
-                                   const pq::ColumnIndex* index) {
-  return TryParquet("copy a column's metadata",
-                    [&] { impl_->FinishCopied(old, pages, index); });
+Status PageFileWriter::EndCopiedColumn(const pq::ColumnChunkMetaData& old,
+                                       const std::vector<CopiedPage>& pages,
+                                       const pq::ColumnIndex* index) {
+  return TryParquet("copy a column's metadata", [&] { impl_->FinishCopied(old, pages, index); });
 }
 
-Status FileWriter::EndGroup() {
-  return TryParquet("end a row group", [&] {
-    impl_->group->Finish(impl_->group_bytes, impl_->group_number++);
-  });
+Status PageFileWriter::EndGroup() {
+  return TryParquet(
+      "end a row group",
+      [&] {  // The format's ordinal has 16 bits; a file of more row groups does without.
+        const int32_t number = impl_->group_number++;
+        impl_->group->Finish(impl_->group_bytes,
+                             number <= INT16_MAX ? static_cast<int16_t>(number) : int16_t{-1});
+      });
 }
 
-Result<uint64_t> FileWriter::Close(
+Result<uint64_t> PageFileWriter::Close(
     const std::vector<std::pair<std::string, std::string>>& metadata) {
   auto closed = TryParquet("write a Parquet footer", [&] {
     impl_->indexes->Finish();
