@@ -5,6 +5,7 @@
 
 #include "merge/arrow_merge.h"
 #include "merge/merge_run.h"
+#include "parquet/codec.h"
 
 namespace varve::merge {
 
@@ -15,6 +16,7 @@ Status Check(const MergeOptions& options) {
   if (options.group_rows_max == 0 || options.group_bytes_max == 0) return bad("no row group size");
   if (options.page_bytes == 0 || options.page_rows_max == 0) return bad("no page size");
   if (options.page_bytes > 64 << 20) return bad("a page size of more than 64 MiB");
+  if (!parquet::IsParquetCodec(options.codec)) return bad("a codec that Parquet does not have");
   return {};
 }
 

@@ -2,7 +2,9 @@
 
 #include <arrow/util/compression.h>
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <string>
 
 namespace varve::parquet {
@@ -42,6 +44,11 @@ Result<CodecChoice> ParseCodec(std::string_view text) {
   }
   return MakeError(ErrorKind::kInvalid,
                    std::string(text) + ": not one of none, snappy, lz4, zstd, gzip, brotli");
+}
+
+bool IsParquetCodec(const CodecChoice& codec) {
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](const Name& known) { return known.codec == codec.codec; });
 }
 
 }  // namespace varve::parquet

@@ -11,4 +11,7 @@ namespace varve::parquet {
 // "none", "snappy", "lz4", "zstd", "gzip", "brotli"; the last three with a level: "zstd:9".
 Result<CodecChoice> ParseCodec(std::string_view text);
 
+// Whether a Parquet file may have it.
+bool IsParquetCodec(const CodecChoice& codec);
+
 }  // namespace varve::parquet
