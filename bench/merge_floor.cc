@@ -39,7 +39,8 @@ void Die(const varve::Error& error) {
 
 // Every page of the files; with `unpack` the work is to compress them again.
 void Add(const std::vector<std::string>& paths, bool unpack, Pages& pages) {
-  auto opened = varve::merge::OpenInputs(paths, 64);
+  varve::merge::TaskPool pool(1);
+  auto opened = varve::merge::OpenInputs(paths, "", 64, pool);
   if (!opened.ok()) Die(opened.error());
   const InputSet inputs = std::move(*opened);
   for (const auto& part : inputs.parts) {

@@ -1,106 +1,18 @@
 #include "merge/arrow_merge.h"
 
 #include <arrow/api.h>
-#include <arrow/compute/cast.h>
-#include <arrow/io/file.h>
-#include <parquet/arrow/reader.h>
 
 #include <algorithm>
 #include <map>
 
 #include "merge/arrow_writer.h"
 #include "merge/key_order.h"
+#include "merge/part_reader.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
 
-namespace pq = ::parquet;
-
 namespace {
-
-constexpr int64_t kBatchRows = 4096;
-
-// The rows of one part, batch after batch, as the output's columns.
-class PartReader {
- public:
-  PartReader(const InputSet& inputs, uint32_t part, const arrow::Schema& schema)
-      : inputs_(inputs), part_(inputs.parts[part]), schema_(schema) {}
-
-  Status Open() {
-    auto file = arrow::io::ReadableFile::Open(inputs_.path(part_));
-    if (!file.ok()) return Bad(file.status());
-    pq::arrow::FileReaderBuilder builder;
-    pq::ReaderProperties properties = pq::default_reader_properties();
-    properties.enable_buffered_stream();
-    properties.set_page_checksum_verification(true);
-    auto status = builder.Open(*file, properties);
-    if (!status.ok()) return Bad(status);
-    builder.properties(Properties());
-    status = builder.Build(&reader_);
-    if (!status.ok()) return Bad(status);
-    auto batches = reader_->GetRecordBatchReader({static_cast<int>(part_.group)});
-    if (!batches.ok()) return Bad(batches.status());
-    batches_ = std::move(*batches);
-    return {};
-  }
-
-  // Rows from `from` on, at most `rows`, of one batch. Only forward.
-  Result<std::shared_ptr<arrow::RecordBatch>> Next(uint32_t from, uint32_t rows) {
-    while (batch_ == nullptr || from >= begin_ + static_cast<uint32_t>(batch_->num_rows())) {
-      begin_ += batch_ == nullptr ? 0 : static_cast<uint32_t>(batch_->num_rows());
-      std::shared_ptr<arrow::RecordBatch> next;
-      const auto status = batches_->ReadNext(&next);
-      if (!status.ok()) return Bad(status);
-      if (next == nullptr) {
-        return MakeError(ErrorKind::kCorrupt, inputs_.path(part_) + ": row group " +
-                                                  std::to_string(part_.group) +
-                                                  " has fewer rows than the footer says");
-      }
-      batch_ = TRY(AsOutput(*next));
-    }
-    return batch_->Slice(from - begin_, rows);
-  }
-
- private:
-  static pq::ArrowReaderProperties Properties() {
-    pq::ArrowReaderProperties properties = pq::default_arrow_reader_properties();
-    properties.set_batch_size(kBatchRows);
-    properties.set_pre_buffer(false);
-    return properties;
-  }
-
-  Error Bad(const arrow::Status& status) const {
-    return MakeError(ErrorKind::kCorrupt, inputs_.path(part_) + ": row group " +
-                                              std::to_string(part_.group) + ": " +
-                                              status.message());
-  }
-
-  Result<std::shared_ptr<arrow::RecordBatch>> AsOutput(const arrow::RecordBatch& batch) const {
-    std::vector<std::shared_ptr<arrow::Array>> columns;
-    for (const auto& field : schema_.fields()) {
-      auto column = batch.GetColumnByName(field->name());
-      if (column == nullptr) {
-        auto nulls = arrow::MakeArrayOfNull(field->type(), batch.num_rows());
-        if (!nulls.ok()) return Bad(nulls.status());
-        column = std::move(*nulls);
-      } else if (!column->type()->Equals(field->type())) {
-        auto cast = arrow::compute::Cast(*column, field->type());
-        if (!cast.ok()) return Bad(cast.status());
-        column = std::move(*cast);
-      }
-      columns.push_back(std::move(column));
-    }
-    return arrow::RecordBatch::Make(arrow::schema(schema_.fields()), batch.num_rows(), columns);
-  }
-
-  const InputSet& inputs_;
-  const Part& part_;
-  const arrow::Schema& schema_;
-  std::unique_ptr<pq::arrow::FileReader> reader_;
-  std::shared_ptr<arrow::RecordBatchReader> batches_;
-  std::shared_ptr<arrow::RecordBatch> batch_;
-  uint32_t begin_ = 0;  // of batch_, in the part
-};
 
 class ArrowMerge {
  public:
@@ -160,7 +72,7 @@ class ArrowMerge {
 
 Result<std::vector<MergedFile>> MergeByArrow(const InputSet& inputs,
                                              const std::vector<KeyColumn>& keys,
-                                             const std::string& output,
+                                             const std::string& output, TaskPool& pool,
                                              const MergeOptions& options) {
   ArrowOutput files(inputs, keys, output, options);
   TRY(files.Open());
@@ -175,6 +87,7 @@ Result<std::vector<MergedFile>> MergeByArrow(const InputSet& inputs,
   limits.bytes_max = std::min(options.group_bytes_max, options.memory_bytes_max / 8);
   limits.may_copy.assign(inputs.parts.size(), false);
   KeyOrder order(inputs, keys, gauge, limits);
+  TRY(order.Start(pool));
   ArrowMerge merge(inputs, files);
   uint64_t rows = 0;
   while (true) {

@@ -9,12 +9,13 @@
 #include "core/result.h"
 #include "merge/key_block.h"
 #include "merge/merge.h"
+#include "merge/task_pool.h"
 
 namespace varve::merge {
 
 Result<std::vector<MergedFile>> MergeByArrow(const InputSet& inputs,
                                              const std::vector<KeyColumn>& keys,
-                                             const std::string& output,
+                                             const std::string& output, TaskPool& pool,
                                              const MergeOptions& options);
 
 }  // namespace varve::merge

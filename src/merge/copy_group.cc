@@ -1,10 +1,10 @@
 #include "merge/copy_group.h"
 
-#include <arrow/util/crc32.h>
 #include <parquet/metadata.h>
 #include <parquet/page_index.h>
 #include <parquet/properties.h>
 
+#include "parquet/crc32.h"
 #include "parquet/page_header.h"
 #include "parquet/try_parquet.h"
 
@@ -64,7 +64,7 @@ Result<CopiedChunk> ReadChunk(const InputSet& inputs, const Part& part, uint32_t
     const size_t body = at + header->header_bytes;
     const auto size = static_cast<size_t>(header->compressed_bytes);
     if (size > chunk.bytes.size() - body) return bad("is longer than its column");
-    if (header->crc && arrow::internal::crc32(0, chunk.bytes.data() + body, size) != *header->crc) {
+    if (header->crc && parquet::PageCrc32(chunk.bytes.data() + body, size) != *header->crc) {
       return bad("has a checksum that is not that of its bytes");
     }
     if (header->is_data()) {

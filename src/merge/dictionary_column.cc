@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint32_t kUnassigned = ~uint32_t{0};
 // After so many rows a dictionary that has taken in nearly all of them is given up.
-constexpr uint32_t kTrialRows = 8192;
+constexpr uint32_t kTrialRows = 2048;
 
 // A data page before its indices' width is known.
 struct PageOfIndices {
@@ -40,10 +40,13 @@ class DictionaryColumn {
       auto& draft = pages_.back().draft;
       TRY(reader.Walk(begin, end,
                       [&](const SlotReader::Place& place, uint32_t row, uint32_t rows) -> Status {
+                        if (given_up_) return {};
                         AddPiece(place, row, rows, draft);
+                        if (count_ >= next_look_) Look();
                         return {};
                       }));
-      if (entries_.plain().size() > limits_.dictionary_bytes_max || !Pays()) return false;
+      Look();
+      if (given_up_) return false;
     }
     return count_ > 0;
   }
@@ -89,6 +92,11 @@ class DictionaryColumn {
     count_ += last - first;
   }
 
+  void Look() {
+    next_look_ = count_ + kTrialRows;
+    given_up_ = entries_.plain().size() > limits_.dictionary_bytes_max || !Pays();
+  }
+
   // Against what the values would take.
   bool Pays() const {
     if (count_ < kTrialRows) return true;
@@ -118,7 +126,8 @@ class DictionaryColumn {
   DictionaryUnion entries_;
   std::vector<std::vector<uint32_t>> tables_;  // by slot: a row group has one dictionary
   parquet::Buffer indices_;
-  uint32_t count_ = 0;
+  uint32_t count_ = 0, next_look_ = kTrialRows;
+  bool given_up_ = false;
   std::vector<PageOfIndices> pages_;
   std::vector<uint32_t> seen_;  // by entry: the last page that had it
 };

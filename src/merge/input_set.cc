@@ -3,9 +3,12 @@
 #include <arrow/util/key_value_metadata.h>
 #include <parquet/metadata.h>
 #include <parquet/schema.h>
+#include <parquet/statistics.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <optional>
 
 #include "merge/schema_union.h"
 #include "parquet/try_parquet.h"
@@ -17,6 +20,7 @@ namespace pq = ::parquet;
 namespace {
 
 constexpr int64_t kPartRowsMax = int64_t{1} << 31;
+constexpr size_t kFootersAhead = 32;
 
 uint32_t LayoutOf(InputSet& inputs, uint32_t file, const pq::FileMetaData& footer) {
   const pq::SchemaDescriptor& schema = *footer.schema();
@@ -52,7 +56,16 @@ Result<ChunkPlace> PlaceOf(const pq::ColumnChunkMetaData& chunk, uint64_t file_b
   return place;
 }
 
-Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileMetaData& footer) {
+void AddRange(const pq::ColumnChunkMetaData& chunk, Part& part) {
+  const auto stats = chunk.encoded_statistics();
+  if (stats == nullptr || !stats->has_min || !stats->has_max) return;
+  part.has_range = true;
+  part.range_min = stats->min();
+  part.range_max = stats->max();
+}
+
+Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileMetaData& footer,
+               const std::string& key) {
   const auto group = footer.RowGroup(static_cast<int>(number));
   const int64_t rows = group->num_rows();
   if (rows < 0 || rows >= kPartRowsMax) {
@@ -67,11 +80,11 @@ Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileM
   part.rows = static_cast<uint32_t>(rows);
   uint64_t bytes = 0;
   for (int i = 0; i < group->num_columns(); ++i) {
-    auto place = PlaceOf(*group->ColumnChunk(i), inputs.files->file_bytes(file));
-    if (!place.ok()) {
-      return InPlace(inputs, part, footer.schema()->Column(i)->path()->ToDotString(),
-                     std::move(place).error());
-    }
+    const auto chunk = group->ColumnChunk(i);
+    const std::string name = footer.schema()->Column(i)->path()->ToDotString();
+    auto place = PlaceOf(*chunk, inputs.files->file_bytes(file));
+    if (!place.ok()) return InPlace(inputs, part, name, std::move(place).error());
+    if (name == key) AddRange(*chunk, part);
     bytes += place->uncompressed;
     part.chunks.push_back(*place);
   }
@@ -113,8 +126,8 @@ class MetadataUnion {
   size_t files_ = 0;
 };
 
-Status AddFile(InputSet& inputs, uint32_t file, MetadataUnion& metadata) {
-  const auto footer = TRY(inputs.files->ReadFooter(file));
+Status AddFile(InputSet& inputs, uint32_t file, const std::shared_ptr<pq::FileMetaData>& footer,
+               const std::string& key, MetadataUnion& metadata) {
   Status added;
   auto read = parquet::TryParquet(
       inputs.files->path(file) + ": its footer",
@@ -122,7 +135,7 @@ Status AddFile(InputSet& inputs, uint32_t file, MetadataUnion& metadata) {
         inputs.layout_of.push_back(LayoutOf(inputs, file, *footer));
         inputs.first_part.push_back(static_cast<uint32_t>(inputs.parts.size()));
         for (int i = 0; i < footer->num_row_groups() && added.ok(); ++i) {
-          added = AddPart(inputs, file, static_cast<uint32_t>(i), *footer);
+          added = AddPart(inputs, file, static_cast<uint32_t>(i), *footer, key);
         }
         metadata.Add(*footer);
       },
@@ -131,14 +144,35 @@ Status AddFile(InputSet& inputs, uint32_t file, MetadataUnion& metadata) {
   return read.ok() ? added : read;
 }
 
+struct Footer : TaskPool::Ticket {
+  std::optional<Result<std::shared_ptr<pq::FileMetaData>>> read;
+};
+
 }  // namespace
 
-Result<InputSet> OpenInputs(const std::vector<std::string>& paths, uint32_t open_files_max) {
+Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
+                            uint32_t open_files_max, TaskPool& pool) {
   if (paths.empty()) return MakeError(ErrorKind::kInvalid, "no inputs");
   InputSet inputs;
   inputs.files = std::make_unique<parquet::InputFiles>(paths, open_files_max);
   MetadataUnion metadata;
-  for (uint32_t file = 0; file < paths.size(); ++file) TRY(AddFile(inputs, file, metadata));
+  std::deque<std::shared_ptr<Footer>> ahead;
+  Status added;
+  for (uint32_t file = 0, next = 0; file < paths.size(); ++file) {
+    for (; next < paths.size() && ahead.size() < kFootersAhead; ++next) {
+      ahead.push_back(std::make_shared<Footer>());
+      pool.Submit(ahead.back(), [files = inputs.files.get(), next, to = ahead.back().get()] {
+        to->read = files->ReadFooter(next);
+      });
+    }
+    const auto footer = std::move(ahead.front());
+    ahead.pop_front();
+    pool.Wait(*footer);
+    if (!added.ok()) continue;
+    added = footer->read->ok() ? AddFile(inputs, file, **footer->read, key, metadata)
+                               : Status(footer->read->error());
+  }
+  if (!added.ok()) return std::move(added).error();
   inputs.first_part.push_back(static_cast<uint32_t>(inputs.parts.size()));
   TRY(UniteSchemas(inputs));
   inputs.metadata = metadata.Agreed(inputs.layouts.size() == 1);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "merge/task_pool.h"
 #include "parquet/indexed_page.h"
 #include "parquet/input_file.h"
 #include "parquet/value_order.h"
@@ -36,6 +37,9 @@ struct Part {
   uint32_t rows = 0;
   uint64_t row_bytes = 1;  // on average, not compressed
   std::vector<ChunkPlace> chunks;
+  // Of the first key column, as the footer has them; only a hint.
+  bool has_range = false;
+  std::string range_min, range_max;
 };
 
 // Files of the same schema share one.
@@ -71,8 +75,9 @@ struct InputSet {
   const std::string& path(const Part& part) const { return files->path(part.file); }
 };
 
-// Reads the footers.
-Result<InputSet> OpenInputs(const std::vector<std::string>& paths, uint32_t open_files_max);
+// Reads the footers, with the pool's threads; key: the first key column.
+Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
+                            uint32_t open_files_max, TaskPool& pool);
 
 // "a.parquet: column ts, row group 3: what"
 Error InPlace(const InputSet& inputs, const Part& part, const std::string& column, Error error);

@@ -5,8 +5,8 @@
 namespace varve::merge {
 
 KeyCursor::KeyCursor(const InputSet& inputs, const std::vector<KeyColumn>& keys, MemoryGauge& gauge,
-                     uint32_t file)
-    : inputs_(inputs), keys_(keys), gauge_(gauge), file_(file) {
+                     uint32_t file, bool check)
+    : inputs_(inputs), keys_(keys), gauge_(gauge), file_(file), check_(check) {
   Suspend();
 }
 
@@ -44,6 +44,14 @@ void KeyCursor::OpenPart() {
   }
 }
 
+Status KeyCursor::CheckBlock() {
+  if (last_ && KeyLess(block_.at(row_), last_->view())) return Descent(row_);
+  const uint32_t descent = FirstDescent(block_);
+  if (descent < block_.end) return Descent(descent);
+  last_.emplace(block_.at(block_.end - 1));
+  return {};
+}
+
 // Rows up to where the first of the columns' pages ends.
 Status KeyCursor::LoadBlock() {
   uint32_t end = inputs_.parts[part_].rows;
@@ -59,10 +67,7 @@ Status KeyCursor::LoadBlock() {
     end = std::min(end, ref.end);
   }
   block_ = MakeKeyBlock(keys_, pages, row_, end);
-  if (last_ && KeyLess(block_.at(row_), last_->view())) return Descent(row_);
-  const uint32_t descent = FirstDescent(block_);
-  if (descent < end) return Descent(descent);
-  last_.emplace(block_.at(end - 1));
+  if (check_) TRY(CheckBlock());
   for (size_t i = 0; i < columns_.size(); ++i) {
     Column& column = columns_[i];
     // A page that the block has used up is let go with it.

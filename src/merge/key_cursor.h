@@ -25,7 +25,7 @@ struct OwnKey {
 class KeyCursor {
  public:
   KeyCursor(const InputSet& inputs, const std::vector<KeyColumn>& keys, MemoryGauge& gauge,
-            uint32_t file);
+            uint32_t file, bool check = true);
 
   uint32_t file() const { return file_; }
   // The first block; false if the file has no rows.
@@ -35,6 +35,7 @@ class KeyCursor {
 
   uint32_t part() const { return part_; }
   uint32_t row() const { return row_; }  // of the part
+  const KeyBlock& block() const { return block_; }
   uint32_t block_end() const { return block_.end; }
   const uint64_t* heads() const { return block_.heads.data() + (row_ - block_.begin); }
   KeyView key() const { return block_.at(row_); }
@@ -56,12 +57,14 @@ class KeyCursor {
 
   void OpenPart();
   Status LoadBlock();
+  Status CheckBlock();
   Error Descent(uint32_t row) const;
 
   const InputSet& inputs_;
   const std::vector<KeyColumn>& keys_;
   MemoryGauge& gauge_;
   const uint32_t file_;
+  const bool check_;  // that it is sorted
   uint32_t part_ = 0, row_ = 0;
   uint64_t rows_before_ = 0;  // of the file, in earlier parts
   std::vector<Column> columns_;

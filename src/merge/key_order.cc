@@ -1,8 +1,10 @@
 #include "merge/key_order.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "core/check.h"
+#include "parquet/try_parquet.h"
 
 namespace varve::merge {
 
@@ -27,25 +29,40 @@ KeyOrder::KeyOrder(const InputSet& inputs, const std::vector<KeyColumn>& keys, M
   slot_of_.assign(inputs.parts.size(), kNoSlot);
 }
 
-Status KeyOrder::Start() {
-  size_t kept = 0;
-  for (uint32_t file = 0; file < inputs_.files->size(); ++file) {
+struct KeyOrder::FirstKey : TaskPool::Ticket {
+  Status status;
+  std::optional<Waiting> waiting;  // none: the file has no rows
+};
+
+Status KeyOrder::Start(TaskPool& pool) {
+  std::atomic<size_t> kept = 0;
+  auto read = [&](uint32_t file, FirstKey& first) -> Status {
     Waiting waiting;
     waiting.cursor = std::make_unique<KeyCursor>(inputs_, keys_, gauge_, file);
-    if (!TRY(waiting.cursor->Start())) continue;
+    if (!TRY(waiting.cursor->Start())) return {};
     waiting.first = OwnKey(waiting.cursor->key());
-    waiting.started = kept + waiting.cursor->memory_bytes() <= kWaitingBytesMax;
-    if (waiting.started) {
-      kept += waiting.cursor->memory_bytes();
-    } else {
-      waiting.cursor->Suspend();
-    }
-    waiting_.push_back(std::move(waiting));
+    const size_t bytes = waiting.cursor->memory_bytes();
+    waiting.started = kept.fetch_add(bytes) + bytes <= kWaitingBytesMax;
+    if (!waiting.started) waiting.cursor->Suspend();
+    first.waiting = std::move(waiting);
+    return {};
+  };
+  std::vector<std::shared_ptr<FirstKey>> firsts;
+  for (uint32_t file = 0; file < inputs_.files->size(); ++file) {
+    firsts.push_back(std::make_shared<FirstKey>());
+    pool.Submit(firsts.back(), [&read, file, to = firsts.back().get()] {
+      const auto done = parquet::TryParquet("read keys", [&] { to->status = read(file, *to); });
+      if (!done.ok()) to->status = done;
+    });
+  }
+  for (const auto& first : firsts) pool.Wait(*first);
+  for (const auto& first : firsts) {
+    if (!first->status.ok()) return first->status;
+    if (first->waiting) waiting_.push_back(std::move(*first->waiting));
   }
   std::sort(waiting_.begin(), waiting_.end(), [](const Waiting& a, const Waiting& b) {
     return KeyBefore(b.first.view(), b.cursor->file(), a.first.view(), a.cursor->file());
   });
-  started_ = true;
   return Activate();
 }
 
@@ -248,7 +265,6 @@ void KeyOrder::Gather(uint32_t part, uint32_t from, uint32_t rows) {
 }
 
 Result<std::optional<GroupPlan>> KeyOrder::Next() {
-  if (!started_) TRY(Start());
   while (ready_.empty() && !active_.empty()) TRY(Step());
   if (ready_.empty()) {
     FinishCopy();

@@ -17,6 +17,7 @@
 
 #include "merge/group_plan.h"
 #include "merge/key_cursor.h"
+#include "merge/task_pool.h"
 
 namespace varve::merge {
 
@@ -33,6 +34,8 @@ class KeyOrder {
   KeyOrder(const InputSet& inputs, const std::vector<KeyColumn>& keys, MemoryGauge& gauge,
            GroupLimits limits);
 
+  // Reads the files' first keys, with the pool's threads; before the first Next.
+  Status Start(TaskPool& pool);
   // nullopt: all rows are in a group.
   Result<std::optional<GroupPlan>> Next();
 
@@ -43,7 +46,7 @@ class KeyOrder {
     bool started = false;
   };
 
-  Status Start();
+  struct FirstKey;
   Status Activate();  // files that wait no longer
   bool ShouldActivate() const;
   void BuildTree();
@@ -63,8 +66,6 @@ class KeyOrder {
   const std::vector<KeyColumn>& keys_;
   MemoryGauge& gauge_;
   const GroupLimits limits_;
-  bool started_ = false;
-
   std::vector<Waiting> waiting_;  // by first key, the next at the end
   std::vector<std::unique_ptr<KeyCursor>> active_;
   std::vector<uint64_t> heads_;  // of the active files' keys

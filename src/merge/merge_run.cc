@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "merge/passes.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -14,9 +15,8 @@ constexpr uint64_t kOneTaskBytes = 2 << 20;
 constexpr int64_t kReadAheadBytesMin = 64 << 10;
 constexpr size_t kQueuedTasksMax = 256;
 constexpr uint32_t kCopyRowsMin = 16'384;
-// Of the memory limit: what the program, the output's blocks and freed pages take.
-constexpr int64_t kOtherBytes = 112 << 20;
-constexpr int64_t kBudgetMin = 16 << 20;
+// Output that is queued for each thread: enough that none waits while a plan is made.
+constexpr int64_t kAheadBytes = 12 << 20;
 
 GroupLimits LimitsOf(const InputSet& inputs, const MergeOptions& options) {
   GroupLimits limits;
@@ -69,7 +69,8 @@ MergeRun::MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, O
       options_(options),
       limits_{options.codec, options.page_bytes, options.page_rows_max,
               options.dictionary_bytes_max},
-      budget_(std::max(kBudgetMin, static_cast<int64_t>(options.memory_bytes_max) - kOtherBytes)),
+      budget_(PageBudget(options)),
+      ahead_bytes_(std::min(budget_ / 3, static_cast<int64_t>(pool.threads()) * kAheadBytes)),
       order_(inputs, keys, input_bytes_, LimitsOf(inputs, options)) {}
 
 MergeRun::~MergeRun() { pool_.Discard(); }  // tasks refer to this
@@ -88,6 +89,7 @@ std::shared_ptr<MergeRun::Planned> MergeRun::PlanNext() {
 }
 
 Status MergeRun::Run() {
+  TRY(order_.Start(pool_));
   auto planned = PlanNext();
   while (true) {
     pool_.Wait(*planned);
@@ -167,7 +169,6 @@ Status MergeRun::QueueGroup(const std::shared_ptr<const GroupPlan>& plan) {
     marks.begins_column = marks.ends_column = true;
     marks.ends_group = column + 1 == columns;
     TRY(QueueColumn(plan, column, marks));
-    if (input_bytes_ > budget_ / 2) LetGo();
   }
   // Parts that are done with, and pages that are.
   for (const Slot& slot : plan->slots) {
@@ -279,9 +280,11 @@ Status MergeRun::Queue(Output output, std::function<void(Built&)> task) {
   });
   while (!outputs_.empty() &&
          (pool_.Done(*outputs_.front().built) || outputs_.size() > kQueuedTasksMax ||
-          input_bytes_ + output_bytes_ > budget_)) {
+          output_bytes_ > ahead_bytes_ || input_bytes_ + output_bytes_ > budget_)) {
     TRY(WriteOldest());
   }
+  // Nothing is queued any more: it is pages kept for the next row group that take the room.
+  if (input_bytes_ > budget_) LetGo();
   return {};
 }
 

@@ -74,7 +74,8 @@ class MergeRun {
   TaskPool& pool_;
   const MergeOptions& options_;
   const PageLimits limits_;
-  int64_t budget_ = 0;
+  const int64_t budget_;
+  const int64_t ahead_bytes_;  // of output that is queued
 
   MemoryGauge input_bytes_{0};
   int64_t output_bytes_ = 0;

@@ -38,7 +38,9 @@ NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition) {
   for (int i = 0; i < old.field_count(); ++i) {
     fields.push_back(Copy(*old.field(i), old.field(i)->repetition()));
   }
-  return GroupNode::Make(old.name(), repetition, fields, old.logical_type(), old.field_id());
+  const bool plain = old.logical_type() == nullptr || old.logical_type()->is_none();
+  return GroupNode::Make(old.name(), repetition, fields, plain ? nullptr : old.logical_type(),
+                         old.field_id());
 }
 
 // The bits of a plain signed integer; 0: it is something else.

@@ -25,7 +25,9 @@ void TaskPool::Submit(std::shared_ptr<Ticket> ticket, std::function<void()> task
 
 void TaskPool::Wait(const Ticket& ticket) {
   std::unique_lock lock(mutex_);
+  awaited_ = &ticket;
   done_.wait(lock, [&] { return ticket.done_; });
+  awaited_ = nullptr;
 }
 
 bool TaskPool::Done(const Ticket& ticket) {
@@ -36,7 +38,9 @@ bool TaskPool::Done(const Ticket& ticket) {
 void TaskPool::Discard() {
   std::unique_lock lock(mutex_);
   tasks_.clear();
+  discarding_ = true;
   done_.wait(lock, [&] { return running_ == 0; });
+  discarding_ = false;
 }
 
 void TaskPool::Work() {
@@ -53,7 +57,7 @@ void TaskPool::Work() {
     lock.lock();
     task.ticket->done_ = true;
     --running_;
-    done_.notify_all();
+    if (awaited_ == task.ticket.get() || discarding_) done_.notify_one();
   }
 }
 

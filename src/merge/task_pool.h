@@ -30,7 +30,7 @@ class TaskPool {
 
   size_t threads() const { return threads_.size(); }
   void Submit(std::shared_ptr<Ticket> ticket, std::function<void()> task);
-  void Wait(const Ticket& ticket);
+  void Wait(const Ticket& ticket);  // one thread at a time
   bool Done(const Ticket& ticket);
   // Drops what has not begun and waits for what has.
   void Discard();
@@ -46,6 +46,8 @@ class TaskPool {
   std::condition_variable given_, done_;
   std::deque<Task> tasks_;
   size_t running_ = 0;
+  const Ticket* awaited_ = nullptr;  // by the one thread that waits
+  bool discarding_ = false;
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

@@ -6,7 +6,6 @@
 #include "parquet/indexed_page.h"
 
 #include <arrow/util/compression.h>
-#include <arrow/util/crc32.h>
 #include <parquet/column_reader.h>
 #include <parquet/encoding.h>
 #include <parquet/schema.h>
@@ -17,6 +16,7 @@
 
 #include "core/bytes.h"
 #include "core/check.h"
+#include "parquet/crc32.h"
 #include "parquet/hybrid.h"
 #include "parquet/try_parquet.h"
 
@@ -357,7 +357,7 @@ ColumnShape ShapeOf(const pq::ColumnDescriptor& column) {
 }
 
 Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageReading& reading) {
-  if (header.crc && arrow::internal::crc32(0, body.data(), body.size()) != *header.crc) {
+  if (header.crc && PageCrc32(body.data(), body.size()) != *header.crc) {
     return Bad("has a checksum that is not that of its bytes");
   }
   IndexedPage page;

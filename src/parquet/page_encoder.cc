@@ -1,7 +1,6 @@
 #include "parquet/page_encoder.h"
 
 #include <arrow/util/compression.h>
-#include <arrow/util/crc32.h>
 
 #include <algorithm>
 #include <bit>
@@ -9,6 +8,7 @@
 
 #include "core/bytes.h"
 #include "core/check.h"
+#include "parquet/crc32.h"
 #include "parquet/hybrid.h"
 
 namespace varve::parquet {
@@ -50,7 +50,7 @@ Status Seal(const CodecChoice& choice, size_t from, PageHeader header, EncodedPa
   }
   const size_t body = page.bytes.size() - from;
   header.compressed_bytes = static_cast<int32_t>(body);
-  header.crc = arrow::internal::crc32(0, page.bytes.data() + from, body);
+  header.crc = PageCrc32(page.bytes.data() + from, body);
   uint8_t head[kOwnHeaderBytesMax];
   header.header_bytes = WritePageHeader(header, head);
   CHECK(header.header_bytes <= from);
