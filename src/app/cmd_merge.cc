@@ -152,7 +152,7 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
 Examples:
   varve merge --key ts part-*.parquet -o day.parquet
   varve merge --key ts --compression zstd:3 --memory-limit '512 MiB' in/*.parquet -o out.parquet
-  varve merge --key tenant --key ts:desc --file-rows 1000000 a.parquet b.parquet -o merged.parquet)");
+  varve merge --key tenant --key ts:desc --file-rows 1000000 a.parquet b.parquet -o c.parquet)");
   command->callback([&chosen, options] { chosen.run = [options] { return Run(*options); }; });
 }
 

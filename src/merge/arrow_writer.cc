@@ -5,6 +5,7 @@
 #include <parquet/properties.h>
 
 #include "merge/output_files.h"
+#include "parquet/sink_stream.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -19,6 +20,8 @@ Status FromArrow(const arrow::Status& status, std::string_view doing, ErrorKind 
 ArrowOutput::ArrowOutput(const InputSet& inputs, const std::vector<KeyColumn>& keys,
                          std::string path, const MergeOptions& options)
     : inputs_(inputs), keys_(keys), path_(std::move(path)), options_(options) {}
+
+ArrowOutput::~ArrowOutput() = default;
 
 Status ArrowOutput::Open() {
   auto metadata = std::make_shared<arrow::KeyValueMetadata>();

@@ -13,7 +13,10 @@
 #include "merge/key_block.h"
 #include "merge/merge.h"
 #include "parquet/output_file.h"
-#include "parquet/sink_stream.h"
+
+namespace varve::parquet {
+class SinkStream;
+}
 
 namespace varve::merge {
 
@@ -25,6 +28,7 @@ class ArrowOutput {
  public:
   ArrowOutput(const InputSet& inputs, const std::vector<KeyColumn>& keys, std::string path,
               const MergeOptions& options);
+  ~ArrowOutput();
 
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
   // The columns as Arrow has them.

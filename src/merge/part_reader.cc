@@ -18,6 +18,27 @@ pq::ArrowReaderProperties Properties() {
   return properties;
 }
 
+// Whether values of the one type lie in memory as those of the other: names and what may be null
+// may differ.
+bool SameLayout(const arrow::DataType& a, const arrow::DataType& b) {
+  if (a.num_fields() == 0) return a.Equals(b);
+  if (a.id() != b.id() || a.num_fields() != b.num_fields()) return false;
+  for (int i = 0; i < a.num_fields(); ++i) {
+    if (!SameLayout(*a.field(i)->type(), *b.field(i)->type())) return false;
+  }
+  return true;
+}
+
+std::shared_ptr<arrow::ArrayData> Retyped(const arrow::ArrayData& data,
+                                          const std::shared_ptr<arrow::DataType>& type) {
+  auto out = data.Copy();
+  out->type = type;
+  for (size_t i = 0; i < out->child_data.size(); ++i) {
+    out->child_data[i] = Retyped(*data.child_data[i], type->field(static_cast<int>(i))->type());
+  }
+  return out;
+}
+
 }  // namespace
 
 Status PartReader::Open() {
@@ -68,6 +89,9 @@ Result<std::shared_ptr<arrow::RecordBatch>> PartReader::AsOutput(
       auto nulls = arrow::MakeArrayOfNull(field->type(), batch.num_rows());
       if (!nulls.ok()) return Bad(nulls.status());
       column = std::move(*nulls);
+    } else if (!column->type()->Equals(field->type()) &&
+               SameLayout(*column->type(), *field->type())) {
+      column = arrow::MakeArray(Retyped(*column->data(), field->type()));
     } else if (!column->type()->Equals(field->type())) {
       auto cast = arrow::compute::Cast(*column, field->type());
       if (!cast.ok()) return Bad(cast.status());

@@ -1,5 +1,7 @@
 #include "merge/schema_union.h"
 
+#include <arrow/type.h>
+#include <parquet/arrow/schema.h>
 #include <parquet/types.h>
 
 #include <algorithm>
@@ -26,23 +28,6 @@ struct Field {
   bool optional = false;
 };
 
-// A node is in one tree only: it knows its parent.
-NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition) {
-  if (node.is_primitive()) {
-    const auto& old = static_cast<const PrimitiveNode&>(node);
-    return PrimitiveNode::Make(old.name(), repetition, old.logical_type(), old.physical_type(),
-                               old.type_length(), old.field_id());
-  }
-  const auto& old = static_cast<const GroupNode&>(node);
-  NodeVector fields;
-  for (int i = 0; i < old.field_count(); ++i) {
-    fields.push_back(Copy(*old.field(i), old.field(i)->repetition()));
-  }
-  const bool plain = old.logical_type() == nullptr || old.logical_type()->is_none();
-  return GroupNode::Make(old.name(), repetition, fields, plain ? nullptr : old.logical_type(),
-                         old.field_id());
-}
-
 // The bits of a plain signed integer; 0: it is something else.
 int IntegerBits(const PrimitiveNode& node) {
   const auto& type = node.logical_type();
@@ -65,6 +50,35 @@ bool SameType(const PrimitiveNode& a, const PrimitiveNode& b) {
                                       : a.logical_type()->Equals(*b.logical_type()));
 }
 
+bool IsPlain(const pq::schema::Node& node) {
+  return node.logical_type() == nullptr || node.logical_type()->is_none();
+}
+
+bool SameLogical(const pq::schema::Node& a, const pq::schema::Node& b) {
+  if (IsPlain(a) || IsPlain(b)) return IsPlain(a) == IsPlain(b);
+  return a.logical_type()->Equals(*b.logical_type());
+}
+
+bool SameDecimal(const pq::schema::Node& a, const pq::schema::Node& b) {
+  return !IsPlain(a) && a.logical_type()->is_decimal() && SameLogical(a, b);
+}
+
+// A node is in one tree only: it knows its parent.
+NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition) {
+  if (node.is_primitive()) {
+    const auto& old = static_cast<const PrimitiveNode&>(node);
+    return PrimitiveNode::Make(old.name(), repetition, old.logical_type(), old.physical_type(),
+                               old.type_length(), old.field_id());
+  }
+  const auto& old = static_cast<const GroupNode&>(node);
+  NodeVector fields;
+  for (int i = 0; i < old.field_count(); ++i) {
+    fields.push_back(Copy(*old.field(i), old.field(i)->repetition()));
+  }
+  return GroupNode::Make(old.name(), repetition, fields,
+                         IsPlain(old) ? nullptr : old.logical_type(), old.field_id());
+}
+
 // The one that holds the values of both; nullptr: there is none.
 const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node& b) {
   if (!a.is_primitive() || !b.is_primitive()) {
@@ -83,8 +97,47 @@ const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node&
   return nullptr;
 }
 
+// A node that holds the values of both, as rows: a type that is stored in another way, or groups
+// that differ in what may be null or in the names that a list's parts have. nullptr: there is none.
+NodePtr RowNode(const pq::schema::Node& a, const pq::schema::Node& b) {
+  const bool repeated = a.is_repeated() && b.is_repeated();
+  if (a.is_repeated() != b.is_repeated() || a.is_primitive() != b.is_primitive()) return nullptr;
+  const auto repetition = repeated                             ? pq::Repetition::REPEATED
+                          : a.is_optional() || b.is_optional() ? pq::Repetition::OPTIONAL
+                                                               : pq::Repetition::REQUIRED;
+  if (a.is_primitive()) {
+    const pq::schema::Node* wider = Wider(a, b);
+    if (wider == nullptr && SameDecimal(a, b)) wider = &a;
+    if (wider == nullptr) return nullptr;
+    const auto& of = static_cast<const PrimitiveNode&>(*wider);
+    return PrimitiveNode::Make(a.name(), repetition, of.logical_type(), of.physical_type(),
+                               of.type_length(), a.field_id());
+  }
+  const auto& one = static_cast<const GroupNode&>(a);
+  const auto& other = static_cast<const GroupNode&>(b);
+  if (one.field_count() != other.field_count() || !SameLogical(one, other)) return nullptr;
+  const bool by_name = IsPlain(one) && !one.is_repeated();
+  NodeVector fields;
+  for (int i = 0; i < one.field_count(); ++i) {
+    if (by_name && one.field(i)->name() != other.field(i)->name()) return nullptr;
+    NodePtr field = RowNode(*one.field(i), *other.field(i));
+    if (field == nullptr) return nullptr;
+    fields.push_back(std::move(field));
+  }
+  return GroupNode::Make(one.name(), repetition, fields,
+                         IsPlain(one) ? nullptr : one.logical_type(), one.field_id());
+}
+
+std::string GroupText(const pq::schema::Node& node) {
+  pq::SchemaDescriptor schema;
+  schema.Init(GroupNode::Make("schema", pq::Repetition::REQUIRED, {Copy(node, node.repetition())}));
+  std::shared_ptr<arrow::Schema> as_arrow;
+  const auto made = pq::arrow::FromParquetSchema(&schema, &as_arrow);
+  return made.ok() ? as_arrow->field(0)->type()->ToString() : "a group";
+}
+
 std::string TypeText(const pq::schema::Node& node) {
-  if (!node.is_primitive()) return "a group";
+  if (!node.is_primitive()) return GroupText(node);
   const auto& primitive = static_cast<const PrimitiveNode&>(node);
   std::string text = pq::TypeToString(primitive.physical_type());
   const auto& logical = primitive.logical_type();
@@ -111,8 +164,14 @@ class Union {
       }
       if (node->is_optional()) field.optional = true;
       const pq::schema::Node* wider = Wider(*field.node, *node);
-      if (wider == nullptr) return Conflict(field, *node, at);
-      if (wider == node.get()) field.node = node;
+      if (wider == nullptr) {
+        NodePtr by_rows = RowNode(*field.node, *node);
+        if (by_rows == nullptr) return Conflict(field, *node, at);
+        inputs_.nested = true;
+        field.node = std::move(by_rows);
+      } else if (wider == node.get()) {
+        field.node = node;
+      }
     }
     return {};
   }

@@ -321,6 +321,8 @@ Status IndexValues(const PageHeader& header, const PageReading& reading, Cursor 
     case kDeltaLengthByteArray:
     case kDeltaByteArray:
     case kByteStreamSplit:
+      // Some writers leave out what would be in front of no values.
+      if (page.values == 0) return IndexPlain(reading, {in.end, in.end}, page);
       return DecodeOther(reading, header.encoding, in, page);
     default:
       break;

@@ -166,6 +166,41 @@ TEST_F(MergeTest, NestedColumnsSurvive) {
   EXPECT_TRUE(summary_.by_rows);
 }
 
+std::shared_ptr<arrow::Table> WithList(const std::shared_ptr<arrow::Field>& item) {
+  auto values = std::make_shared<arrow::Int32Builder>();
+  arrow::ListBuilder lists(arrow::default_memory_pool(), values, arrow::list(item));
+  arrow::Int64Builder ts;
+  for (int row = 0; row < 5; ++row) {
+    EXPECT_TRUE(ts.Append(row).ok() && lists.Append().ok() && values->Append(row).ok());
+  }
+  const auto column = *lists.Finish();
+  return arrow::Table::Make(
+      arrow::schema({arrow::field("ts", arrow::int64()), arrow::field("l", column->type())}),
+      {*ts.Finish(), column});
+}
+
+TEST_F(MergeTest, ListsThatDifferInWhatMayBeNullAreMergedByRows) {
+  Add(*WithList(arrow::field("item", arrow::int32(), false)));
+  Add(*WithList(arrow::field("item", arrow::int32(), true)));
+  EXPECT_EQ(Merged().size(), 10u);
+  const auto table = ReadTable(out());
+  ASSERT_TRUE(table->ValidateFull().ok());
+  EXPECT_EQ(table->column(1)->GetScalar(9).ValueOrDie()->ToString(), "list<element: int32>[4]");
+}
+
+TEST_F(MergeTest, AGroupThatIsAnotherInTheOtherFileIsNamedWithItsType) {
+  Add(*WithList(arrow::field("item", arrow::int32())));
+  Dice dice(11);
+  const auto schema =
+      arrow::schema({arrow::field("ts", arrow::int64()),
+                     arrow::field("l", arrow::struct_({arrow::field("x", arrow::int32())}))});
+  arrow::Int64Builder ts;
+  ASSERT_TRUE(ts.Append(1).ok());
+  const auto group = *arrow::MakeArrayOfNull(schema->field(1)->type(), 1);
+  Add(*arrow::Table::Make(schema, {*ts.Finish(), group}));
+  EXPECT_THAT(Failure().message, HasSubstr("list<"));
+}
+
 TEST_F(MergeTest, FilesEndAtTheirBound) {
   Dice dice(7);
   Tables tables;
