@@ -63,7 +63,6 @@ struct MergeRun::Built : TaskPool::Ticket {
 MergeRun::MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, OutputFiles& output,
                    TaskPool& pool, const MergeOptions& options)
     : inputs_(inputs),
-      keys_(keys),
       output_(output),
       pool_(pool),
       options_(options),

@@ -69,7 +69,6 @@ class MergeRun {
   Status WriteAll();
 
   const InputSet& inputs_;
-  const std::vector<KeyColumn>& keys_;
   OutputFiles& output_;
   TaskPool& pool_;
   const MergeOptions& options_;
