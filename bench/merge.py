@@ -10,13 +10,12 @@ are compared with varve's output once a workload: as many, in order, the same su
 """
 
 import json
+import multiprocessing
 import os
 import pathlib
 import resource
 import subprocess
 import sys
-
-import merge_data
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 WORK = ROOT / "build/bench/merge"
@@ -164,6 +163,18 @@ def read_ms(path):
     return best * 1000
 
 
+def make_files(directory, shape, codec):
+    import merge_data
+    return merge_data.make(directory, shape, codec)
+
+
+def apart(function, *arguments):
+    """In a process of its own: a child's peak begins with the memory of the process it is made by,
+    so this one stays small."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
 def median(values):
     return sorted(values)[len(values) // 2]
 
@@ -171,7 +182,7 @@ def median(values):
 def measure(name, peers):
     shape, codec, bar = WORKLOADS[name]
     directory = WORK / f"{shape}-{codec}"
-    files = merge_data.make(directory, shape, codec)
+    files = apart(make_files, directory, shape, codec)
     outputs = {who: WORK / f"out-{who.split()[0]}-{len(who)}.parquet" for who in [*peers, "varve"]}
     runs = {who: [] for who in outputs}
     failed = {}
@@ -184,14 +195,14 @@ def measure(name, peers):
                 runs[who].append(run_peer(who, files, outputs[who], codec))
             except (RuntimeError, subprocess.SubprocessError) as error:
                 failed[who] = str(error)[-200:]
-    ours = content(outputs["varve"])
+    ours = apart(content, outputs["varve"])
     assert ours[1] == 0, "varve's output is not sorted"
     out = {"files": len(files), "input_mb": sum(f.stat().st_size for f in files) / 1e6, "bar": bar}
     for who, measured in runs.items():
         if not measured:
             continue
         out[who] = {key: median([m[key] for m in measured]) for key in measured[0]}
-        theirs = content(outputs[who])
+        theirs = apart(content, outputs[who])
         out[who]["same_rows"] = theirs[0] == ours[0] and theirs[2] == ours[2]
     out["failed"] = failed
     out["floor_s"] = median([floor(files, outputs["varve"]) for _ in range(RUNS)])
@@ -201,7 +212,7 @@ def measure(name, peers):
         out["ratio"] = rivals[out["fastest"]] / out["varve"]["seconds"]
         smallest = min(out[who]["bytes"] for who in rivals)
         out["size_ratio"] = out["varve"]["bytes"] / smallest
-        out["read_ms"] = {who: read_ms(outputs[who]) for who in ("varve", out["fastest"])}
+        out["read_ms"] = {who: apart(read_ms, outputs[who]) for who in ("varve", out["fastest"])}
     if out["floor_s"] > 0:
         out["over_floor"] = out["varve"]["seconds"] / out["floor_s"]
     for path in outputs.values():
