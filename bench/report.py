@@ -59,6 +59,15 @@ if convert := part("convert"):
         f"{m['varve_events_per_s']:,.0f} events/s, DuckDB {m['duckdb_events_per_s']:,.0f}: "
         f"{m['ratio']:.2f}×; peak {m['varve_peak_mb']:.0f} MB, DuckDB {m['duckdb_peak_mb']:.0f} MB",
         "≥ 2× DuckDB, less memory")
+for name, m in (part("merge") or {}).items():
+    if "ratio" not in m:
+        continue
+    floor = f"; {m['over_floor']:.2f}× the codec floor" if m["floor_s"] > 0.01 else ""
+    row(f"merging {m['files']:,} sorted files ({m['input_mb']:.0f} MB), {name}",
+        f"{m['varve']['seconds']:.2f} s, {m['fastest']} {m[m['fastest']]['seconds']:.2f} s: "
+        f"{m['ratio']:.2f}×{floor}; peak {m['varve']['peak_mb']:.0f} MB, {m['fastest']} "
+        f"{m[m['fastest']]['peak_mb']:.0f} MB; size {m['size_ratio']:.2f}× the smallest peer's",
+        f"≥ {m['bar']}×, ≤ 256 MiB" if m["bar"] else "stated")
 if sql := part("sql"):
     for name, q in sql["queries"].items():
         row(f"SQL over varve's files ({sql['rows']:,} rows): {name}",

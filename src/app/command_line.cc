@@ -47,7 +47,7 @@ int RunCommandLine(int argc, char** argv) {
   root.footer(kFooter);
   Chosen chosen;
   for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddTable, AddConfig,
-                    AddConvert, AddDoctor, AddDebug, AddSqlWorker}) {
+                    AddConvert, AddMerge, AddDoctor, AddDebug, AddSqlWorker}) {
     add(root, chosen);
   }
   try {

@@ -35,6 +35,7 @@ void AddStore(CLI::App& root, Chosen& chosen);
 void AddTable(CLI::App& root, Chosen& chosen);
 void AddConfig(CLI::App& root, Chosen& chosen);
 void AddConvert(CLI::App& root, Chosen& chosen);
+void AddMerge(CLI::App& root, Chosen& chosen);
 void AddDoctor(CLI::App& root, Chosen& chosen);
 void AddDebug(CLI::App& root, Chosen& chosen);
 void AddSqlWorker(CLI::App& root, Chosen& chosen);

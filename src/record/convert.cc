@@ -14,11 +14,11 @@
 #include <thread>
 
 #include "core/huge_pages.h"
+#include "parquet/output_file.h"
 #include "record/event_file_writer.h"
 #include "record/event_scan.h"
 #include "record/event_sort.h"
 #include "record/ndjson_input.h"
-#include "record/output_file.h"
 #include "record/sorted_runs.h"
 
 namespace varve::record {
@@ -87,7 +87,7 @@ class Converter {
 
   const ConvertOptions& options_;
   const uint32_t threads_;
-  OutputFile output_;
+  parquet::OutputFile output_;
   SortedRuns runs_;
   std::vector<EventScanner> scanners_;  // one a thread
 

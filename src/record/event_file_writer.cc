@@ -15,10 +15,10 @@
 #include <future>
 
 #include "core/check.h"
+#include "parquet/page_pool.h"
+#include "parquet/sink_stream.h"
+#include "parquet/try_parquet.h"
 #include "record/event_columns.h"
-#include "record/page_pool.h"
-#include "record/parquet_sink.h"
-#include "record/parquet_try.h"
 
 namespace varve::record {
 
@@ -155,7 +155,7 @@ class TypeList {
 class Writer : public EventFileWriter {
  public:
   Writer(std::function<Status(std::string_view)> sink, const EventFileOptions& options)
-      : options_(options), sink_(std::make_shared<SinkStream>(std::move(sink))) {
+      : options_(options), sink_(std::make_shared<parquet::SinkStream>(std::move(sink))) {
     file_ = pq::ParquetFileWriter::Open(sink_, EventSchema(), EventProperties(&pool_));
   }
 
@@ -175,8 +175,8 @@ class Writer : public EventFileWriter {
   }
 
   const EventFileOptions options_;
-  PagePool pool_;  // outlives the file
-  std::shared_ptr<SinkStream> sink_;
+  parquet::PagePool pool_;  // outlives the file
+  std::shared_ptr<parquet::SinkStream> sink_;
   std::unique_ptr<pq::ParquetFileWriter> file_;
   pq::RowGroupWriter* group_ = nullptr;
   uint64_t group_rows_ = 0;
@@ -283,7 +283,8 @@ Status Writer::Write(std::span<const EventSlice> rows) {
     CHECK(rows.front().ts_ms >= summary_.ts_max);
     const uint64_t used = group_ == nullptr ? 0 : group_rows_;
     const size_t count = std::min<uint64_t>(options_.row_group_rows_max - used, rows.size());
-    auto written = TryParquet("write event rows", [&] { WriteGroupPart(rows.first(count)); });
+    auto written =
+        parquet::TryParquet("write event rows", [&] { WriteGroupPart(rows.first(count)); });
     if (!written.ok()) return SinkErrorOr(std::move(written).error());
     if (!decode_error_.ok()) return decode_error_;
     if (!payload_error_.ok()) return payload_error_;
@@ -298,7 +299,7 @@ Result<EventFileSummary> Writer::Close() {
   summary_.types = types_.Sorted();
   std::string types;
   for (const std::string& type : summary_.types) types += (types.empty() ? "" : ",") + type;
-  auto closed = TryParquet("close an event file", [&] {
+  auto closed = parquet::TryParquet("close an event file", [&] {
     CloseGroup();
     file_->AddKeyValueMetadata(
         arrow::key_value_metadata({"events", "minTs", "maxTs", "types", "format"},
@@ -317,8 +318,8 @@ Result<std::unique_ptr<EventFileWriter>> EventFileWriter::Open(
     std::function<Status(std::string_view)> sink, const EventFileOptions& options) {
   CHECK(options.row_group_rows_max > 0);
   std::unique_ptr<EventFileWriter> writer;
-  auto opened = TryParquet("open an event file",
-                           [&] { writer = std::make_unique<Writer>(std::move(sink), options); });
+  auto opened = parquet::TryParquet(
+      "open an event file", [&] { writer = std::make_unique<Writer>(std::move(sink), options); });
   if (!opened.ok()) return std::move(opened).error();
   return writer;
 }

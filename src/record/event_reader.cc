@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "parquet/try_parquet.h"
 #include "record/json_index.h"
-#include "record/parquet_try.h"
 
 namespace varve::record {
 
@@ -150,7 +150,7 @@ Status ReadEventRows(const std::string& path, ColumnMask mask,
     return MakeError(ErrorKind::kCorrupt, "CORRUPT_PARQUET", path + ": not an event file");
   }
   Status outcome;
-  auto read = TryParquet(
+  auto read = parquet::TryParquet(
       "read " + path,
       [&] {
         pq::ReaderProperties properties;

@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "parquet/try_parquet.h"
 #include "record/event_reader.h"
 #include "record/log_row.h"
-#include "record/parquet_try.h"
 
 namespace varve::record {
 
@@ -124,7 +124,7 @@ Result<FileCheck> Check(const pq::FileMetaData& footer, uint64_t bytes) {
 
 Result<FileCheck> CheckFile(std::shared_ptr<arrow::io::RandomAccessFile> file, uint64_t bytes) {
   Result<FileCheck> check = Corrupt("not a Parquet file");
-  auto read = TryParquet(
+  auto read = parquet::TryParquet(
       "read a Parquet footer",
       [&] {
         const auto reader = pq::ParquetFileReader::Open(std::move(file));
@@ -180,7 +180,7 @@ arrow::Result<bool> ReadValues(const std::string& path,
 Status VerifyParquetFile(const std::string& path, const std::function<bool(uint64_t)>& on_rows) {
   TRY(CheckParquetFile(path));
   bool ended = false;
-  auto read = TryParquet(
+  auto read = parquet::TryParquet(
       path,
       [&] {
         const arrow::Result<bool> values = ReadValues(path, on_rows);

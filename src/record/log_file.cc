@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "parquet/sink_stream.h"
+#include "parquet/try_parquet.h"
 #include "record/log_row.h"
-#include "record/parquet_sink.h"
-#include "record/parquet_try.h"
 
 namespace varve::record {
 
@@ -189,7 +189,7 @@ Result<std::string> WriteLogFile(std::vector<LogRow> rows, LogCodec codec) {
   std::stable_sort(rows.begin(), rows.end(),
                    [](const LogRow& a, const LogRow& b) { return a.timestamp < b.timestamp; });
   std::string bytes;
-  auto written = TryParquet("write a log file", [&] {
+  auto written = parquet::TryParquet("write a log file", [&] {
     const auto columns = LogColumns();
     pq::schema::NodeVector nodes;
     for (size_t i = 0; i < columns.size(); ++i) {
@@ -197,7 +197,7 @@ Result<std::string> WriteLogFile(std::vector<LogRow> rows, LogCodec codec) {
     }
     auto schema = std::static_pointer_cast<pq::schema::GroupNode>(
         pq::schema::GroupNode::Make("log", pq::Repetition::REQUIRED, nodes));
-    auto sink = std::make_shared<SinkStream>([&](std::string_view part) -> Status {
+    auto sink = std::make_shared<parquet::SinkStream>([&](std::string_view part) -> Status {
       bytes.append(part);
       return {};
     });

@@ -1,4 +1,4 @@
-#include "record/output_file.h"
+#include "parquet/output_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@
 #include "core/crash_point.h"
 #include "core/huge_pages.h"
 
-namespace varve::record {
+namespace varve::parquet {
 
 namespace {
 
@@ -137,12 +137,20 @@ void OutputFile::StopWriter() {
   writer_.join();
 }
 
-Status OutputFile::Publish(bool sync) {
+Status OutputFile::Complete(bool sync) {
   auto handed = HandOver();
   if (!handed.ok()) return handed;
   StopWriter();
   if (!error_.ok()) return error_;
   if (sync && ::fsync(fd_) != 0) return ErrnoError(errno, "fsync " + path_);
+  block_ = {};
+  spare_.clear();
+  complete_ = true;
+  return {};
+}
+
+Status OutputFile::Publish(bool sync) {
+  if (!complete_) TRY(Complete(sync));
   kBeforeRename.Hit();
   if (::rename(temp_.c_str(), path_.c_str()) != 0) return ErrnoError(errno, "rename to " + path_);
   temp_.clear();
@@ -154,4 +162,4 @@ Status OutputFile::Publish(bool sync) {
   return good ? Status() : Status(ErrnoError(err, "fsync " + directory_));
 }
 
-}  // namespace varve::record
+}  // namespace varve::parquet

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <vector>
 
-namespace varve::record {
+namespace varve::parquet {
 
 // A file writer frees and asks for the same large buffers for every page and row group. An
 // allocator gives such memory back to the system, which then must clear it again: a sixth of the
@@ -45,4 +45,4 @@ class PagePool : public arrow::MemoryPool {
   std::atomic<int64_t> allocated_{0}, total_{0}, count_{0};
 };
 
-}  // namespace varve::record
+}  // namespace varve::parquet

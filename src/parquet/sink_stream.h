@@ -10,7 +10,7 @@
 
 #include "core/result.h"
 
-namespace varve::record {
+namespace varve::parquet {
 
 // Bytes in order, all of them or an error.
 using ByteSink = std::function<Status(std::string_view bytes)>;
@@ -44,4 +44,4 @@ class SinkStream : public arrow::io::OutputStream {
   Status error_;
 };
 
-}  // namespace varve::record
+}  // namespace varve::parquet

@@ -8,7 +8,7 @@
 
 #include "core/result.h"
 
-namespace varve::record {
+namespace varve::parquet {
 
 // Runs body; an exception becomes an error of that kind, named after what was being done.
 template <typename F>
@@ -23,4 +23,4 @@ Status TryParquet(std::string_view doing, F&& body, ErrorKind kind = ErrorKind::
   }
 }
 
-}  // namespace varve::record
+}  // namespace varve::parquet

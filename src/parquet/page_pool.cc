@@ -1,4 +1,4 @@
-#include "record/page_pool.h"
+#include "parquet/page_pool.h"
 
 #include <arrow/status.h>
 
@@ -10,7 +10,7 @@
 #include "core/check.h"
 #include "core/huge_pages.h"
 
-namespace varve::record {
+namespace varve::parquet {
 
 namespace {
 constexpr size_t kAlignment = 64;
@@ -98,4 +98,4 @@ void PagePool::Free(uint8_t* buffer, int64_t size, int64_t) {
   free_[size_class].push_back(buffer);
 }
 
-}  // namespace varve::record
+}  // namespace varve::parquet

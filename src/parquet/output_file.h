@@ -15,7 +15,7 @@
 
 #include "core/result.h"
 
-namespace varve::record {
+namespace varve::parquet {
 
 class OutputFile {
  public:
@@ -28,7 +28,9 @@ class OutputFile {
   Status Open();
   // Takes the bytes; an error may be that of an earlier call.
   Status Append(std::string_view bytes);
-  // Gives the file its name once all bytes are written; sync: and on the disk.
+  // All bytes are written; sync: and on the disk. No more can be appended.
+  Status Complete(bool sync);
+  // Completes the file, if that is not done, and gives it its name.
   Status Publish(bool sync);
 
  private:
@@ -49,6 +51,7 @@ class OutputFile {
   const std::string path_;
   std::string directory_, temp_;
   int fd_ = -1;
+  bool complete_ = false;
   bool direct_ = false;  // the writer's: past the page cache
   Block block_;          // the caller's
   std::thread writer_;
@@ -61,4 +64,4 @@ class OutputFile {
   Status error_;
 };
 
-}  // namespace varve::record
+}  // namespace varve::parquet

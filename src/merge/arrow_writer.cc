@@ -1,0 +1,117 @@
+#include "merge/arrow_writer.h"
+
+#include <arrow/util/key_value_metadata.h>
+#include <parquet/arrow/schema.h>
+#include <parquet/properties.h>
+
+#include "merge/output_files.h"
+#include "parquet/sink_stream.h"
+#include "parquet/try_parquet.h"
+
+namespace varve::merge {
+
+namespace pq = ::parquet;
+
+Status FromArrow(const arrow::Status& status, std::string_view doing, ErrorKind kind) {
+  if (status.ok()) return {};
+  return MakeError(kind, std::string(doing) + ": " + status.message());
+}
+
+ArrowOutput::ArrowOutput(const InputSet& inputs, const std::vector<KeyColumn>& keys,
+                         std::string path, const MergeOptions& options)
+    : inputs_(inputs), keys_(keys), path_(std::move(path)), options_(options) {}
+
+ArrowOutput::~ArrowOutput() = default;
+
+Status ArrowOutput::Open() {
+  auto metadata = std::make_shared<arrow::KeyValueMetadata>();
+  for (const auto& [key, value] : inputs_.metadata) metadata->Append(key, value);
+  TRY(FromArrow(
+      pq::arrow::FromParquetSchema(inputs_.schema.get(), pq::default_arrow_reader_properties(),
+                                   metadata, &schema_),
+      "the output's schema", ErrorKind::kInvalid));
+  return {};
+}
+
+std::shared_ptr<pq::WriterProperties> ArrowOutput::Properties() const {
+  pq::WriterProperties::Builder builder;
+  builder.created_by("varve")
+      ->compression(static_cast<arrow::Compression::type>(options_.codec.codec))
+      ->version(pq::ParquetVersion::PARQUET_2_6)
+      ->data_pagesize(options_.page_bytes)
+      ->max_row_group_length(INT64_MAX)
+      ->enable_write_page_index()
+      ->enable_page_checksum();
+  if (options_.codec.has_level) builder.compression_level(options_.codec.level);
+  if (options_.dictionary_bytes_max == 0) {
+    builder.disable_dictionary();
+  } else {
+    builder.dictionary_pagesize_limit(options_.dictionary_bytes_max);
+  }
+  std::vector<pq::SortingColumn> sorting;
+  for (const KeyColumn& key : keys_) {
+    sorting.push_back({static_cast<int>(key.column), key.descending, key.nulls_first});
+  }
+  builder.set_sorting_columns(sorting);
+  return builder.build();
+}
+
+Status ArrowOutput::OpenNext() {
+  std::string path = NumberedPath(path_, files_.size(), options_);
+  auto output = std::make_unique<parquet::OutputFile>(path);
+  TRY(output->Open());
+  parquet::OutputFile* to = output.get();
+  outputs_.push_back(std::move(output));
+  stream_ = std::make_shared<parquet::SinkStream>(
+      [to](std::string_view bytes) { return to->Append(bytes); });
+  pq::ArrowWriterProperties::Builder arrow_properties;
+  for (const auto& [key, value] : inputs_.metadata) {
+    if (key == "ARROW:schema") arrow_properties.store_schema();
+  }
+  for (int i = 0; i < inputs_.schema->num_columns(); ++i) {
+    if (inputs_.schema->Column(i)->physical_type() == pq::Type::INT96) {
+      arrow_properties.enable_deprecated_int96_timestamps();
+    }
+  }
+  auto opened = pq::arrow::FileWriter::Open(*schema_, arrow::default_memory_pool(), stream_,
+                                            Properties(), arrow_properties.build());
+  TRY(FromArrow(opened.status(), "begin " + path));
+  writer_ = std::move(*opened);
+  files_.push_back({std::move(path), 0, 0});
+  return {};
+}
+
+Status ArrowOutput::CloseLast() {
+  auto closed = FromArrow(writer_->Close(), "end " + files_.back().path);
+  if (!stream_->error().ok()) return stream_->error();
+  if (!closed.ok()) return closed;
+  files_.back().bytes = static_cast<uint64_t>(*stream_->Tell());
+  writer_.reset();
+  return outputs_.back()->Complete(options_.sync);
+}
+
+Status ArrowOutput::Write(const arrow::RecordBatch& rows) {
+  const auto count = static_cast<uint64_t>(rows.num_rows());
+  if (writer_ != nullptr) {
+    const bool by_rows =
+        options_.file_rows_max > 0 && files_.back().rows + count > options_.file_rows_max;
+    const bool by_bytes = options_.file_bytes_max > 0 &&
+                          static_cast<uint64_t>(*stream_->Tell()) >= options_.file_bytes_max;
+    if (by_rows || by_bytes) TRY(CloseLast());
+  }
+  if (writer_ == nullptr) TRY(OpenNext());
+  files_.back().rows += count;
+  auto written = FromArrow(writer_->NewBufferedRowGroup(), "begin a row group");
+  if (written.ok()) written = FromArrow(writer_->WriteRecordBatch(rows), "write rows");
+  if (!stream_->error().ok()) return stream_->error();
+  return written;
+}
+
+Status ArrowOutput::Finish() {
+  if (writer_ == nullptr) TRY(OpenNext());
+  TRY(CloseLast());
+  for (const auto& output : outputs_) TRY(output->Publish(options_.sync));
+  return {};
+}
+
+}  // namespace varve::merge

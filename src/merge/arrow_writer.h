@@ -1,0 +1,57 @@
+// Output files by Arrow's writer. Included by .cc files only: Arrow's headers are heavy.
+#pragma once
+
+#include <arrow/api.h>
+#include <parquet/arrow/writer.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "merge/input_set.h"
+#include "merge/key_block.h"
+#include "merge/merge.h"
+#include "parquet/output_file.h"
+
+namespace varve::parquet {
+class SinkStream;
+}
+
+namespace varve::merge {
+
+// An Arrow status as an error of that kind.
+Status FromArrow(const arrow::Status& status, std::string_view doing,
+                 ErrorKind kind = ErrorKind::kInternal);
+
+class ArrowOutput {
+ public:
+  ArrowOutput(const InputSet& inputs, const std::vector<KeyColumn>& keys, std::string path,
+              const MergeOptions& options);
+  ~ArrowOutput();
+
+  const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
+  // The columns as Arrow has them.
+  Status Open();
+  // A row group.
+  Status Write(const arrow::RecordBatch& rows);
+  Status Finish();
+  const std::vector<MergedFile>& files() const { return files_; }
+
+ private:
+  Status OpenNext();
+  Status CloseLast();
+  std::shared_ptr<::parquet::WriterProperties> Properties() const;
+
+  const InputSet& inputs_;
+  const std::vector<KeyColumn>& keys_;
+  const std::string path_;
+  const MergeOptions& options_;
+  std::shared_ptr<arrow::Schema> schema_;
+  std::vector<std::unique_ptr<parquet::OutputFile>> outputs_;
+  std::shared_ptr<parquet::SinkStream> stream_;
+  std::unique_ptr<::parquet::arrow::FileWriter> writer_;
+  std::vector<MergedFile> files_;
+};
+
+}  // namespace varve::merge

@@ -1,0 +1,33 @@
+// Row groups that are copied: their pages are checked by checksum, where they have one, but neither
+// decompressed nor encoded again.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/result.h"
+#include "merge/input_set.h"
+#include "parquet/buffer.h"
+#include "parquet/page_file_writer.h"
+
+namespace varve::merge {
+
+// Whether the output may have the part as it is.
+bool MayCopy(const InputSet& inputs, const Part& part, int16_t codec, uint32_t rows_min,
+             uint32_t rows_max);
+
+// A column chunk on its way from one file to the other.
+struct CopiedChunk {
+  parquet::Buffer bytes;
+  std::vector<parquet::CopiedPage> pages;
+};
+
+// Reads the chunk, and checks that its pages are as many rows as the part.
+Result<CopiedChunk> ReadChunk(const InputSet& inputs, const Part& part, uint32_t column);
+
+// Adds the chunk, with what the input says of it.
+Status WriteChunk(const InputSet& inputs, const Part& part, uint32_t column,
+                  const ::parquet::FileMetaData& footer, const CopiedChunk& chunk,
+                  parquet::PageFileWriter& writer);
+
+}  // namespace varve::merge

@@ -1,0 +1,85 @@
+// What is known of the inputs before a page of theirs is read: their row groups, where each column
+// chunk lies, and the schema that they have together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "merge/task_pool.h"
+#include "parquet/indexed_page.h"
+#include "parquet/input_file.h"
+#include "parquet/value_order.h"
+
+namespace parquet {
+class FileMetaData;
+class RowGroupMetaData;
+class SchemaDescriptor;
+}  // namespace parquet
+
+namespace varve::merge {
+
+// A column chunk of an input.
+struct ChunkPlace {
+  uint64_t begin = 0, bytes = 0;
+  uint64_t uncompressed = 0;
+  int16_t codec = 0;  // arrow::Compression
+  bool has_dictionary = false;
+};
+
+// A row group of an input.
+struct Part {
+  uint32_t file = 0;
+  uint32_t group = 0;  // its number in the file
+  uint32_t rows = 0;
+  uint64_t row_bytes = 1;  // on average, not compressed
+  std::vector<ChunkPlace> chunks;
+  // Of the first key column, as the footer has them; only a hint.
+  bool has_range = false;
+  std::string range_min, range_max;
+};
+
+// Files of the same schema share one.
+struct Layout {
+  uint32_t example = 0;  // a file that has it, for messages
+  std::shared_ptr<const ::parquet::SchemaDescriptor> schema;
+  std::vector<int> chunk_of;                 // by output column; -1: these files do not have it
+  std::vector<parquet::ColumnShape> shapes;  // by chunk
+  bool as_output = false;                    // the output's schema, column by column
+};
+
+struct OutputColumn {
+  std::string name;  // dotted path
+  parquet::ColumnShape shape;
+  parquet::ValueOrder order = parquet::ValueOrder::kNone;
+};
+
+struct InputSet {
+  std::unique_ptr<parquet::InputFiles> files;
+  std::vector<Layout> layouts;
+  std::vector<uint32_t> layout_of;   // by file
+  std::vector<uint32_t> first_part;  // by file, and the number of parts at the end
+  std::vector<Part> parts;
+  std::shared_ptr<const ::parquet::SchemaDescriptor> schema;  // the output's
+  std::vector<OutputColumn> columns;
+  std::vector<std::pair<std::string, std::string>> metadata;  // what the files agree on
+  uint64_t rows = 0;
+  uint64_t bytes = 0;                 // of the files
+  uint64_t page_bytes_max = 1 << 30;  // in memory; a larger page is an error
+  bool nested = false;  // has repeated columns, or types that only a row at a time can be cast
+
+  const Layout& layout(const Part& part) const { return layouts[layout_of[part.file]]; }
+  const std::string& path(const Part& part) const { return files->path(part.file); }
+};
+
+// Reads the footers, with the pool's threads; key: the first key column.
+Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
+                            uint32_t open_files_max, TaskPool& pool);
+
+// "a.parquet: column ts, row group 3: what"
+Error InPlace(const InputSet& inputs, const Part& part, const std::string& column, Error error);
+
+}  // namespace varve::merge

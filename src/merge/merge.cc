@@ -1,0 +1,141 @@
+#include "merge/merge.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "merge/arrow_merge.h"
+#include "merge/merge_run.h"
+#include "merge/passes.h"
+#include "merge/sort_file.h"
+#include "merge/temp_files.h"
+#include "parquet/codec.h"
+
+namespace varve::merge {
+
+namespace {
+
+// Pages up to here are read whatever the memory limit.
+constexpr uint64_t kPageBytesMin = 64 << 20;
+
+Status Check(const MergeOptions& options) {
+  auto bad = [](const char* what) { return MakeError(ErrorKind::kInvalid, what); };
+  if (options.keys.empty()) return bad("no key to merge by");
+  if (options.group_rows_max == 0 || options.group_bytes_max == 0) return bad("no row group size");
+  if (options.page_bytes == 0 || options.page_rows_max == 0) return bad("no page size");
+  if (options.page_bytes > 64 << 20) return bad("a page size of more than 64 MiB");
+  if (!parquet::IsParquetCodec(options.codec)) return bad("a codec that Parquet does not have");
+  return {};
+}
+
+std::vector<parquet::SortedBy> SortedByOf(const std::vector<KeyColumn>& keys) {
+  std::vector<parquet::SortedBy> out;
+  for (const KeyColumn& key : keys) {
+    out.push_back({static_cast<int>(key.column), key.descending, key.nulls_first});
+  }
+  return out;
+}
+
+class Merge {
+ public:
+  Merge(const std::string& output, const MergeOptions& options, TaskPool& pool)
+      : output_(output), options_(options), pool_(pool), temp_(options.temp_directory, output) {}
+
+  // Sorts what has to be, merges in passes what is too much at once, then the rest.
+  Result<MergeSummary> Run(const std::vector<std::string>& inputs) {
+    TRY(Open(inputs));
+    summary_.rows = set_->rows;
+    summary_.bytes_read = set_->bytes;
+    if (options_.unsorted == Unsorted::kSort) TRY(SortInputs(inputs));
+    while (true) {
+      const auto groups = PassGroups(*set_, keys_.front(), options_);
+      if (groups.size() == 1) break;
+      TRY(MergeGroups(groups));
+      ++summary_.passes;
+    }
+    return MergeAll();
+  }
+
+ private:
+  Status Open(const std::vector<std::string>& paths) {
+    set_ = std::make_unique<InputSet>(
+        TRY(OpenInputs(paths, options_.keys.front().column, options_.open_files_max, pool_)));
+    set_->page_bytes_max = std::max(kPageBytesMin, options_.memory_bytes_max / 2);
+    keys_ = TRY(FindKeys(*set_, options_.keys));
+    return {};
+  }
+
+  Status SortInputs(const std::vector<std::string>& inputs) {
+    std::vector<std::string> paths;
+    for (uint32_t file = 0; file < inputs.size(); ++file) {
+      if (TRY(IsSorted(*set_, keys_, file))) {
+        paths.push_back(inputs[file]);
+        continue;
+      }
+      TRY(SortFile(*set_, keys_, file, temp_, options_, paths));
+      ++summary_.files_sorted;
+    }
+    return summary_.files_sorted == 0 ? Status() : Open(paths);
+  }
+
+  Status MergeGroups(const std::vector<std::pair<uint32_t, uint32_t>>& groups) {
+    std::vector<std::string> paths;
+    MergeOptions inner = options_;
+    inner.codec = *parquet::ParseCodec("lz4");
+    inner.file_rows_max = inner.file_bytes_max = 0;
+    inner.sync = false;
+    inner.unsorted = Unsorted::kRefuse;
+    inner.progress = nullptr;
+    for (const auto& [first, last] : groups) {
+      std::vector<std::string> inputs;
+      for (uint32_t file = first; file < last; ++file) inputs.push_back(set_->files->path(file));
+      paths.push_back(inputs.size() == 1 ? inputs.front() : TRY(temp_.Next()));
+      if (inputs.size() == 1) continue;
+      Merge merge(paths.back(), inner, pool_);
+      TRY(merge.Open(inputs));
+      TRY(merge.MergeAll());
+    }
+    return Open(paths);
+  }
+
+  Result<MergeSummary> MergeAll() {
+    if (set_->nested) {
+      summary_.by_rows = true;
+      summary_.files = TRY(MergeByArrow(*set_, keys_, output_, pool_, options_));
+      for (const MergedFile& file : summary_.files) summary_.bytes_written += file.bytes;
+      return summary_;
+    }
+    OutputFiles files(*set_, SortedByOf(keys_), output_, options_);
+    {
+      MergeRun run(*set_, keys_, files, pool_, options_);
+      TRY(run.Run());
+      summary_.rows_copied = run.rows_copied();
+    }
+    TRY(files.Finish());
+    summary_.files = files.files();
+    summary_.bytes_written = files.bytes_written();
+    return summary_;
+  }
+
+  const std::string output_;
+  const MergeOptions options_;
+  TaskPool& pool_;
+  TempFiles temp_;
+  std::unique_ptr<InputSet> set_;
+  std::vector<KeyColumn> keys_;
+  MergeSummary summary_;
+};
+
+}  // namespace
+
+Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const std::string& output,
+                                const MergeOptions& options) {
+  TRY(Check(options));
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  TaskPool pool(options.threads > 0 ? options.threads : cores);
+  Merge merge(output, options, pool);
+  auto done = merge.Run(inputs);
+  pool.Discard();  // its tasks refer to the merge
+  return done;
+}
+
+}  // namespace varve::merge

@@ -1,0 +1,76 @@
+// Sorted Parquet files become one sorted file, or a few of a target size: the way from a list of
+// paths to files that are there whole or not at all.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "parquet/page_encoder.h"
+
+namespace varve::merge {
+
+struct SortKey {
+  std::string column;
+  bool descending = false;
+  bool nulls_first = false;
+};
+
+enum class Unsorted : uint8_t { kRefuse, kSort };
+
+struct MergeProgress {
+  uint64_t rows_written = 0, rows_total = 0;
+  uint64_t bytes_written = 0;
+};
+
+struct MergeOptions {
+  std::vector<SortKey> keys;
+  parquet::CodecChoice codec;
+  uint32_t threads = 0;  // 0: one a core
+  uint64_t memory_bytes_max = 256 << 20;
+  uint32_t open_files_max = 256;
+
+  uint32_t group_rows_max = 131'072;
+  uint64_t group_bytes_max = 64 << 20;  // not compressed
+  uint32_t page_bytes = 1 << 20;        // not compressed
+  uint32_t page_rows_max = 32'768;
+  uint32_t dictionary_bytes_max = 1 << 20;  // of a column in a row group; 0: no dictionaries
+  bool copy_groups = true;                  // those that overlap no other are not encoded again
+
+  // A file ends with the row group that reaches one of these; 0: no bound.
+  uint64_t file_rows_max = 0;
+  uint64_t file_bytes_max = 0;
+
+  Unsorted unsorted = Unsorted::kRefuse;
+  std::string temp_directory;  // empty: the output's
+  bool sync = true;            // the output is on the disk before it has its name
+  std::function<void(const MergeProgress&)> progress;  // on the caller's thread
+  std::function<bool()> cancelled;
+};
+
+struct MergedFile {
+  std::string path;
+  uint64_t rows = 0, bytes = 0;
+};
+
+struct MergeSummary {
+  std::vector<MergedFile> files;
+  uint64_t rows = 0;
+  uint64_t bytes_read = 0;  // of the inputs
+  uint64_t bytes_written = 0;
+  uint64_t rows_copied = 0;  // in row groups that were copied as they are
+  uint32_t passes = 1;
+  uint32_t files_sorted = 0;  // that were not sorted
+  bool by_rows = false;       // a nested column: Arrow's reader and writer moved the rows
+};
+
+// Equal keys keep the order of the inputs, and within one of its rows. With a bound on the file
+// size or rows, `output` "a.parquet" stands for a-00000.parquet, a-00001.parquet, …
+// kInvalid: types that conflict, or an input that is not sorted (code UNSORTED); kCorrupt: an input
+// that is damaged. Both name the file, and neither leaves an output behind.
+Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const std::string& output,
+                                const MergeOptions& options);
+
+}  // namespace varve::merge

@@ -1,0 +1,330 @@
+#include "merge/merge_run.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "merge/passes.h"
+#include "parquet/try_parquet.h"
+
+namespace varve::merge {
+
+namespace {
+
+// A column of a row group that is smaller is one task.
+constexpr uint64_t kOneTaskBytes = 2 << 20;
+constexpr int64_t kReadAheadBytesMin = 64 << 10;
+constexpr size_t kQueuedTasksMax = 256;
+constexpr uint32_t kCopyRowsMin = 16'384;
+// Output that is queued for each thread: enough that none waits while a plan is made.
+constexpr int64_t kAheadBytes = 12 << 20;
+
+GroupLimits LimitsOf(const InputSet& inputs, const MergeOptions& options) {
+  GroupLimits limits;
+  limits.rows_max = options.group_rows_max;
+  if (options.file_rows_max > 0) {
+    limits.rows_max =
+        static_cast<uint32_t>(std::min<uint64_t>(limits.rows_max, options.file_rows_max));
+  }
+  limits.bytes_max = options.group_bytes_max;
+  limits.copy_rows_min = std::min(kCopyRowsMin, limits.rows_max / 4 + 1);
+  for (const Part& part : inputs.parts) {
+    limits.may_copy.push_back(options.copy_groups &&
+                              MayCopy(inputs, part, static_cast<int16_t>(options.codec.codec),
+                                      limits.copy_rows_min, 8 * limits.rows_max) &&
+                              (options.file_rows_max == 0 || part.rows <= options.file_rows_max));
+  }
+  return limits;
+}
+
+}  // namespace
+
+struct MergeRun::Planned : TaskPool::Ticket {
+  Status status;
+  std::optional<GroupPlan> plan;
+};
+
+struct MergeRun::Built : TaskPool::Ticket {
+  Status status;
+  std::vector<parquet::EncodedPage> pages;
+  std::optional<CopiedChunk> copied;
+  uint32_t part = 0, column = 0;  // of copied
+  std::shared_ptr<::parquet::FileMetaData> footer;
+
+  template <typename T>
+  void Set(Result<T> result, T& to) {
+    if (result.ok()) {
+      to = std::move(*result);
+    } else {
+      status = std::move(result).error();
+    }
+  }
+};
+
+MergeRun::MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, OutputFiles& output,
+                   TaskPool& pool, const MergeOptions& options)
+    : inputs_(inputs),
+      output_(output),
+      pool_(pool),
+      options_(options),
+      limits_{options.codec, options.page_bytes, options.page_rows_max,
+              options.dictionary_bytes_max},
+      budget_(PageBudget(options)),
+      ahead_bytes_(std::min(budget_ / 3, static_cast<int64_t>(pool.threads()) * kAheadBytes)),
+      order_(inputs, keys, input_bytes_, LimitsOf(inputs, options)) {}
+
+MergeRun::~MergeRun() { pool_.Discard(); }  // tasks refer to this
+
+std::shared_ptr<MergeRun::Planned> MergeRun::PlanNext() {
+  auto planned = std::make_shared<Planned>();
+  pool_.Submit(planned, [this, to = planned.get()] {
+    auto next = order_.Next();
+    if (next.ok()) {
+      to->plan = std::move(*next);
+    } else {
+      to->status = std::move(next).error();
+    }
+  });
+  return planned;
+}
+
+Status MergeRun::Run() {
+  TRY(order_.Start(pool_));
+  auto planned = PlanNext();
+  while (true) {
+    pool_.Wait(*planned);
+    if (!planned->status.ok()) return planned->status.error();
+    if (!planned->plan) break;
+    const auto plan = std::make_shared<const GroupPlan>(std::move(*planned->plan));
+    planned = PlanNext();
+    TRY(plan->whole_part ? QueueCopy(*plan) : QueueGroup(plan));
+  }
+  return WriteAll();
+}
+
+ChunkCursor* MergeRun::CursorOf(uint32_t part, uint32_t column) {
+  if (inputs_.layout(inputs_.parts[part]).chunk_of[column] < 0) return nullptr;
+  auto& cursor = cursors_[{part, column}];
+  if (cursor == nullptr) {
+    cursor = std::make_unique<ChunkCursor>(inputs_, input_bytes_, part, column);
+  }
+  return cursor.get();
+}
+
+// As many rows as make a page, by what the inputs say of the column's size.
+uint32_t MergeRun::PageRows(const GroupPlan& plan, uint32_t column, uint64_t* bytes) const {
+  double sum = 0;
+  for (const Slot& slot : plan.slots) {
+    const Part& part = inputs_.parts[slot.part];
+    const int chunk = inputs_.layout(part).chunk_of[column];
+    if (chunk < 0) continue;
+    const ChunkPlace& place = part.chunks[static_cast<size_t>(chunk)];
+    double row = static_cast<double>(place.uncompressed) / part.rows;
+    if (!inputs_.columns[column].shape.is_bytes()) {
+      row = std::max<double>(row, inputs_.columns[column].shape.width);
+    }
+    sum += row * (slot.end - slot.begin);
+  }
+  *bytes = static_cast<uint64_t>(sum);
+  const double per_row = std::max(sum / plan.rows, 0.01);
+  return static_cast<uint32_t>(
+      std::clamp<double>(limits_.page_bytes / per_row, 1, limits_.page_rows_max));
+}
+
+Result<ColumnRows> MergeRun::RowsOf(const GroupPlan& plan, uint32_t column,
+                                    const std::vector<uint32_t>& begin,
+                                    const std::vector<uint32_t>& end, bool trim) {
+  ColumnRows rows;
+  rows.plan = &plan;
+  rows.column = &inputs_.columns[column];
+  rows.pages.resize(plan.slots.size());
+  for (size_t slot = 0; slot < plan.slots.size(); ++slot) {
+    if (begin[slot] == end[slot]) continue;
+    ChunkCursor* cursor = CursorOf(plan.slots[slot].part, column);
+    if (cursor == nullptr) continue;
+    rows.pages[slot] = TRY(cursor->Pages(begin[slot], end[slot], trim));
+    for (const PageRef& ref : rows.pages[slot]) {
+      ref.page->Reserve();
+      if (ref.dictionary != nullptr) ref.dictionary->Reserve();
+    }
+  }
+  return rows;
+}
+
+// So that tasks which need the same pages do not wait for each other.
+void MergeRun::ReadAhead(const ColumnRows& rows) {
+  for (const auto& pages : rows.pages) {
+    for (const PageRef& ref : pages) {
+      if (ref.page->memory_bytes() < kReadAheadBytesMin || !ref.page->ClaimReadAhead()) continue;
+      pool_.Submit(std::make_shared<TaskPool::Ticket>(), [page = ref.page] { page->ReadAhead(); });
+    }
+  }
+}
+
+Status MergeRun::QueueGroup(const std::shared_ptr<const GroupPlan>& plan) {
+  const auto columns = static_cast<uint32_t>(inputs_.columns.size());
+  for (uint32_t column = 0; column < columns; ++column) {
+    Output marks;
+    marks.group_rows = column == 0 ? plan->rows : 0;
+    marks.begins_column = marks.ends_column = true;
+    marks.ends_group = column + 1 == columns;
+    TRY(QueueColumn(plan, column, marks));
+  }
+  // Parts that are done with, and pages that are.
+  for (const Slot& slot : plan->slots) {
+    const bool done = slot.end == inputs_.parts[slot.part].rows;
+    for (uint32_t column = 0; column < columns; ++column) {
+      auto found = cursors_.find({slot.part, column});
+      if (found == cursors_.end()) continue;
+      if (done) {
+        cursors_.erase(found);
+      } else {
+        found->second->Forget(slot.end);
+      }
+    }
+  }
+  return {};
+}
+
+// Pages that the next row group needs too are read again then.
+void MergeRun::LetGo() {
+  for (auto& [at, cursor] : cursors_) cursor->Unload();
+}
+
+Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
+                             Output marks) {
+  uint64_t bytes = 0;
+  const uint32_t page_rows = PageRows(*plan, column, &bytes);
+  std::vector<uint32_t> begin, end;
+  for (const Slot& slot : plan->slots) {
+    begin.push_back(slot.begin);
+    end.push_back(slot.end);
+  }
+  const bool large = bytes > kOneTaskBytes;
+  const bool trim = static_cast<int64_t>(bytes) * 4 > budget_;
+  if (large) return QueuePages(plan, column, page_rows, trim, marks);
+  auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim)));
+  rows->end = plan->rows;
+  bool indices = limits_.dictionary_bytes_max > 0;
+  for (const auto& pages : rows->pages) {
+    for (const PageRef& ref : pages) indices = indices && ref.dictionary != nullptr;
+  }
+  marks.memory_bytes = static_cast<int64_t>(bytes);
+  return Queue(std::move(marks), [this, plan, rows, page_rows, indices](Built& built) {
+    built.Set(indices ? BuildDictionary(*rows, limits_, page_rows)
+                      : BuildPlain(*rows, limits_, page_rows),
+              built.pages);
+  });
+}
+
+Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
+                            uint32_t page_rows, bool trim, Output marks) {
+  SlotPositions positions(*plan);
+  std::vector<uint32_t> begin = positions.MoveTo(0);
+  for (uint32_t row = 0; row < plan->rows; row += page_rows) {
+    const uint32_t stop = std::min(plan->rows, row + page_rows);
+    std::vector<uint32_t> end = positions.MoveTo(stop);
+    auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim)));
+    ReadAhead(*rows);
+    rows->begin = row;
+    rows->end = stop;
+    Output output;
+    output.group_rows = row == 0 ? marks.group_rows : 0;
+    output.begins_column = row == 0;
+    output.ends_column = stop == plan->rows;
+    output.ends_group = stop == plan->rows && marks.ends_group;
+    output.memory_bytes = 2 * static_cast<int64_t>(limits_.page_bytes);
+    TRY(Queue(std::move(output), [this, plan, rows, page_rows](Built& built) {
+      built.Set(BuildPlain(*rows, limits_, page_rows), built.pages);
+    }));
+    begin = std::move(end);
+  }
+  return {};
+}
+
+Status MergeRun::QueueCopy(const GroupPlan& plan) {
+  const uint32_t number = plan.slots[0].part;
+  const Part& part = inputs_.parts[number];
+  const auto footer = TRY(inputs_.files->ReadFooter(part.file));
+  const auto columns = static_cast<uint32_t>(inputs_.columns.size());
+  for (uint32_t column = 0; column < columns; ++column) {
+    Output output;
+    output.group_rows = column == 0 ? plan.rows : 0;
+    output.begins_column = output.ends_column = true;
+    output.ends_group = column + 1 == columns;
+    output.memory_bytes = static_cast<int64_t>(part.chunks[column].bytes);
+    TRY(Queue(std::move(output), [this, number, column, footer](Built& built) {
+      auto chunk = ReadChunk(inputs_, inputs_.parts[number], column);
+      if (!chunk.ok()) {
+        built.status = std::move(chunk).error();
+        return;
+      }
+      built.copied = std::move(*chunk);
+      built.part = number;
+      built.column = column;
+      built.footer = footer;
+    }));
+  }
+  rows_copied_ += plan.rows;
+  return {};
+}
+
+Status MergeRun::Queue(Output output, std::function<void(Built&)> task) {
+  auto built = std::make_shared<Built>();
+  output.built = built;
+  output_bytes_ += output.memory_bytes;
+  outputs_.push_back(std::move(output));
+  pool_.Submit(built, [to = built.get(), task = std::move(task)] {
+    const auto done = parquet::TryParquet("merge", [&] { task(*to); });
+    if (!done.ok() && to->status.ok()) to->status = done;
+  });
+  while (!outputs_.empty() &&
+         (pool_.Done(*outputs_.front().built) || outputs_.size() > kQueuedTasksMax ||
+          output_bytes_ > ahead_bytes_ || input_bytes_ + output_bytes_ > budget_)) {
+    TRY(WriteOldest());
+  }
+  // Nothing is queued any more: it is pages kept for the next row group that take the room.
+  if (input_bytes_ > budget_) LetGo();
+  return {};
+}
+
+Status MergeRun::WriteOldest() {
+  const Output output = std::move(outputs_.front());
+  outputs_.pop_front();
+  pool_.Wait(*output.built);
+  output_bytes_ -= output.memory_bytes;
+  if (!output.built->status.ok()) return output.built->status.error();
+  return Write(output);
+}
+
+Status MergeRun::Write(const Output& output) {
+  const Built& built = *output.built;
+  if (output.group_rows > 0) {
+    writer_ = TRY(output_.ForGroup(output.group_rows));
+    TRY(writer_->BeginGroup(output.group_rows));
+    rows_written_ += output.group_rows;
+  }
+  if (output.begins_column) TRY(writer_->BeginColumn());
+  for (const parquet::EncodedPage& page : built.pages) TRY(writer_->AddPage(page));
+  if (built.copied) {
+    TRY(WriteChunk(inputs_, inputs_.parts[built.part], built.column, *built.footer, *built.copied,
+                   *writer_));
+  } else if (output.ends_column) {
+    TRY(writer_->EndColumn());
+  }
+  if (!output.ends_group) return {};
+  TRY(writer_->EndGroup());
+  if (options_.progress) {
+    options_.progress({rows_written_, inputs_.rows, output_.bytes_written()});
+  }
+  if (options_.cancelled && options_.cancelled()) {
+    return MakeError(ErrorKind::kCancelled, "the merge was cancelled");
+  }
+  return {};
+}
+
+Status MergeRun::WriteAll() {
+  while (!outputs_.empty()) TRY(WriteOldest());
+  return {};
+}
+
+}  // namespace varve::merge

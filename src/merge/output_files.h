@@ -1,0 +1,46 @@
+// The output: one file, or a new one whenever the last is full. They get their names together, once
+// all of them are whole.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "merge/input_set.h"
+#include "merge/merge.h"
+#include "parquet/output_file.h"
+#include "parquet/page_file_writer.h"
+
+namespace varve::merge {
+
+// The path of an output, if there may be several.
+std::string NumberedPath(const std::string& path, size_t number, const MergeOptions& options);
+
+class OutputFiles {
+ public:
+  OutputFiles(const InputSet& inputs, const std::vector<parquet::SortedBy>& sorting,
+              const std::string& path, const MergeOptions& options);
+
+  // The writer of the next row group; ends a file that is full before.
+  Result<parquet::PageFileWriter*> ForGroup(uint32_t rows);
+  // At least one file, if it has no rows.
+  Status Finish();
+  const std::vector<MergedFile>& files() const { return files_; }
+  uint64_t bytes_written() const;
+
+ private:
+  Status OpenNext();
+  Status CloseLast();
+
+  const InputSet& inputs_;
+  const std::vector<parquet::SortedBy> sorting_;
+  const std::string path_;
+  const MergeOptions& options_;
+  std::vector<std::unique_ptr<parquet::OutputFile>> outputs_;
+  std::unique_ptr<parquet::PageFileWriter> writer_;
+  std::vector<MergedFile> files_;
+  uint64_t bytes_closed_ = 0;
+};
+
+}  // namespace varve::merge

@@ -1,0 +1,240 @@
+#include "merge/page_source.h"
+
+#include <parquet/schema.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/check.h"
+
+namespace varve::merge {
+
+namespace {
+
+constexpr uint64_t kSmallChunkBytes = 256 << 10;  // read at once
+constexpr size_t kHeaderBytes = 512;              // read at first: longer ones are rare
+// Rows kept of a page that large, if they are less than half of it.
+constexpr int64_t kTrimBytes = 2 << 20;
+
+int64_t MemoryOf(const parquet::PageHeader& header, const parquet::PageReading& reading) {
+  const int64_t rows = header.values;
+  int64_t bytes = rows * 4 + (reading.from.max_level > 0 ? rows * 5 : 0);
+  if (!header.has_dictionary_indices() || !header.is_data()) {
+    bytes += std::max<int64_t>(header.uncompressed_bytes, rows * reading.to.width);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+PageHandle::PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place,
+                       const parquet::PageReading& reading, std::string name)
+    : files_(files),
+      gauge_(gauge),
+      place_(std::move(place)),
+      reading_(reading),
+      name_(std::move(name)),
+      memory_bytes_(MemoryOf(place_.header, reading_)) {
+  if (place_.keep_end > 0) {
+    const int64_t rows = std::max(1, place_.header.values);
+    memory_bytes_ = memory_bytes_ / rows * (place_.keep_end - place_.keep_begin);
+  }
+}
+
+PageHandle::~PageHandle() {
+  if (reserved_) gauge_ -= memory_bytes_;
+}
+
+void PageHandle::Reserve() {
+  if (!reserved_) gauge_ += memory_bytes_;
+  reserved_ = true;
+}
+
+std::shared_ptr<PageHandle> PageHandle::Fresh(uint32_t keep_begin, uint32_t keep_end) const {
+  Place place = place_;
+  place.keep_begin = keep_begin;
+  place.keep_end = keep_end;
+  return std::make_shared<PageHandle>(files_, gauge_, std::move(place), reading_, name_);
+}
+
+Result<parquet::IndexedPage> PageHandle::Load() {
+  const auto size = static_cast<size_t>(place_.header.compressed_bytes);
+  parquet::Buffer body;
+  if (place_.chunk != nullptr) {
+    body.Resize(size);
+    if (size > 0) {
+      std::memcpy(body.data(), place_.chunk->data() + (place_.offset - place_.chunk_begin), size);
+    }
+  } else {
+    body = TRY(files_.Read(place_.file, place_.offset, size));
+  }
+  auto page = TRY(parquet::IndexPage(place_.header, std::move(body), reading_));
+  if (place_.keep_end == 0) return page;
+  return parquet::SlicePage(page, reading_.to, place_.keep_begin, place_.keep_end);
+}
+
+Result<const parquet::IndexedPage*> PageHandle::Get() {
+  const std::lock_guard lock(mutex_);
+  if (!loaded_) {
+    loaded_ = true;
+    auto page = Load();
+    if (page.ok()) {
+      page_ = std::move(*page);
+    } else {
+      status_ = std::move(page).error().Context(name_);
+    }
+  }
+  if (!status_.ok()) return status_.error();
+  return &page_;
+}
+
+ChunkCursor::ChunkCursor(const InputSet& inputs, MemoryGauge& gauge, uint32_t part, uint32_t column)
+    : inputs_(inputs),
+      gauge_(gauge),
+      part_(part),
+      column_(column),
+      chunk_number_(inputs.layout(inputs.parts[part]).chunk_of[column]),
+      place_(inputs.parts[part].chunks[static_cast<size_t>(chunk_number_)]) {
+  CHECK(chunk_number_ >= 0);
+}
+
+parquet::PageReading ChunkCursor::Reading() const {
+  const Layout& layout = inputs_.layout(inputs_.parts[part_]);
+  parquet::PageReading reading;
+  reading.column = layout.schema->Column(chunk_number_);
+  reading.codec = place_.codec;
+  reading.from = layout.shapes[static_cast<size_t>(chunk_number_)];
+  reading.to = inputs_.columns[column_].shape;
+  reading.dictionary_entries = dictionary_entries_;
+  return reading;
+}
+
+std::string ChunkCursor::PageName() const {
+  const Part& part = inputs_.parts[part_];
+  return inputs_.path(part) + ": row group " + std::to_string(part.group) + ", column " +
+         inputs_.columns[column_].name + ", page " + std::to_string(pages_seen_);
+}
+
+Error ChunkCursor::Bad(Error error) const { return std::move(error).Context(PageName()); }
+
+Error ChunkCursor::Bad(const char* what) const { return Bad(MakeError(ErrorKind::kCorrupt, what)); }
+
+Result<parquet::PageHeader> ChunkCursor::ReadHeaderAt(uint64_t at) {
+  if (small_ != nullptr) {
+    return parquet::ParsePageHeader({small_->data() + at, small_->size() - at});
+  }
+  for (size_t size = kHeaderBytes;; size *= 8) {
+    const size_t left = std::min<uint64_t>({size, place_.bytes - at, parquet::kPageHeaderBytesMax});
+    const auto bytes = TRY(inputs_.files->Read(inputs_.parts[part_].file, place_.begin + at, left));
+    auto header = parquet::ParsePageHeader({bytes.data(), bytes.size()});
+    if (header.ok() || header.error().kind != ErrorKind::kExhausted || left < size) return header;
+  }
+}
+
+// Checked against the chunk: what it says of its length is what will be read and allocated.
+Result<parquet::PageHeader> ChunkCursor::ReadHeader() {
+  if (at_ == 0 && place_.bytes <= kSmallChunkBytes) {
+    small_ = std::make_shared<const parquet::Buffer>(
+        TRY(inputs_.files->Read(inputs_.parts[part_].file, place_.begin, place_.bytes)));
+  }
+  if (at_ >= place_.bytes) return Bad("there are fewer rows than the footer says");
+  auto header = ReadHeaderAt(at_);
+  if (!header.ok()) {
+    Error error = std::move(header).error();
+    if (error.kind == ErrorKind::kExhausted) error.kind = ErrorKind::kCorrupt;
+    return Bad(std::move(error));
+  }
+  const uint64_t left = place_.bytes - at_ - header->header_bytes;
+  if (static_cast<uint64_t>(header->compressed_bytes) > left) {
+    return Bad("is longer than what is left of its column");
+  }
+  if (MemoryOf(*header, Reading()) > static_cast<int64_t>(inputs_.page_bytes_max)) {
+    return Bad(MakeError(ErrorKind::kExhausted, "is too large for the memory limit"));
+  }
+  return header;
+}
+
+void ChunkCursor::AddDictionary(const parquet::PageHeader& header, uint64_t body) {
+  dictionary_entries_ = static_cast<uint32_t>(header.values);
+  PageHandle::Place place{inputs_.parts[part_].file, body, header, small_, place_.begin, 0, 0};
+  dictionary_ =
+      std::make_shared<PageHandle>(*inputs_.files, gauge_, std::move(place), Reading(), PageName());
+}
+
+Status ChunkCursor::NextPage() {
+  const parquet::PageHeader header = TRY(ReadHeader());
+  const uint64_t body = place_.begin + at_ + header.header_bytes;
+  at_ += header.header_bytes + static_cast<uint64_t>(header.compressed_bytes);
+  if (header.type == parquet::PageType::kDictionary) {
+    if (dictionary_ != nullptr || rows_seen_ > 0) return Bad("is a second dictionary");
+    // A value takes a bit at least, and a boolean is in no dictionary.
+    if (header.values > header.uncompressed_bytes) return Bad("has more entries than bytes");
+    AddDictionary(header, body);
+  } else if (header.is_data()) {
+    const uint32_t rows = inputs_.parts[part_].rows - rows_seen_;
+    if (static_cast<uint32_t>(header.values) > rows) {
+      return Bad("has more rows than the footer says");
+    }
+    PageRef ref;
+    ref.begin = rows_seen_;
+    ref.end = rows_seen_ += static_cast<uint32_t>(header.values);
+    if (header.has_dictionary_indices()) {
+      if (dictionary_ == nullptr) return Bad("has indices, but there is no dictionary");
+      ref.dictionary = dictionary_;
+      ref.dictionary_entries = dictionary_entries_;
+    }
+    PageHandle::Place place{inputs_.parts[part_].file, body, header, small_, place_.begin, 0, 0};
+    ref.page = std::make_shared<PageHandle>(*inputs_.files, gauge_, std::move(place), Reading(),
+                                            PageName());
+    if (ref.end > ref.begin) pages_.push_back(std::move(ref));
+  }
+  ++pages_seen_;
+  return {};
+}
+
+Result<std::vector<PageRef>> ChunkCursor::Pages(uint32_t begin, uint32_t end, bool trim) {
+  Forget(begin);
+  while (rows_seen_ < end) {
+    TRY(NextPage());
+    if (!pages_.empty() && pages_.front().end <= begin) pages_.pop_front();
+  }
+  std::vector<PageRef> out;
+  for (const PageRef& ref : pages_) {
+    if (ref.begin >= end) break;
+    if (ref.end <= begin) continue;
+    out.push_back(ref);
+    const uint32_t from = std::max(begin, ref.begin), to = std::min(end, ref.end);
+    if (!trim || ref.page->memory_bytes() < kTrimBytes || to - from > (ref.end - ref.begin) / 2) {
+      continue;
+    }
+    out.back().page = ref.page->Fresh(from - ref.begin, to - ref.begin);
+    out.back().begin = from;
+    out.back().end = to;
+  }
+  return out;
+}
+
+void ChunkCursor::Forget(uint32_t row) {
+  while (!pages_.empty() && pages_.front().end <= row) pages_.pop_front();
+  if (row < inputs_.parts[part_].rows) return;
+  small_.reset();
+  dictionary_.reset();
+}
+
+void ChunkCursor::Unload() {
+  for (PageRef& ref : pages_) ref.page = ref.page->Fresh(0, 0);
+  if (dictionary_ == nullptr) return;
+  dictionary_ = dictionary_->Fresh(0, 0);
+  for (PageRef& ref : pages_) {
+    if (ref.dictionary != nullptr) ref.dictionary = dictionary_;
+  }
+}
+
+int64_t ChunkCursor::held_bytes() const {
+  int64_t bytes = dictionary_ == nullptr ? 0 : dictionary_->memory_bytes();
+  if (small_ != nullptr) bytes += static_cast<int64_t>(small_->size());
+  for (const PageRef& ref : pages_) bytes += ref.page->memory_bytes();
+  return bytes;
+}
+
+}  // namespace varve::merge

@@ -1,0 +1,116 @@
+// The pages of a column chunk: found by their headers, one after the other, and read when a task
+// first asks for them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "merge/input_set.h"
+#include "parquet/page_header.h"
+
+namespace varve::merge {
+
+// Bytes of the pages that are held, or will be.
+using MemoryGauge = std::atomic<int64_t>;
+
+// A page that is read, checked and indexed once, by whoever asks first. Thread-safe.
+class PageHandle {
+ public:
+  struct Place {
+    uint32_t file = 0;
+    uint64_t offset = 0;  // of the page's body
+    parquet::PageHeader header;
+    std::shared_ptr<const parquet::Buffer> chunk;  // the whole chunk, if it is small
+    uint64_t chunk_begin = 0;                      // where that begins in the file
+    // Only these rows are kept; all, if end is 0.
+    uint32_t keep_begin = 0, keep_end = 0;
+  };
+
+  PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place,
+             const parquet::PageReading& reading, std::string name);
+  ~PageHandle();
+  PageHandle(const PageHandle&) = delete;
+
+  Result<const parquet::IndexedPage*> Get();
+  // Another handle of the same page, nothing read.
+  std::shared_ptr<PageHandle> Fresh(uint32_t keep_begin, uint32_t keep_end) const;
+  // About what Get will hold.
+  int64_t memory_bytes() const { return memory_bytes_; }
+  // Counts it from now on. The next two are for one thread.
+  void Reserve();
+  // True once: the caller has it read.
+  bool ClaimReadAhead() { return !std::exchange(claimed_, true); }
+  void ReadAhead() { (void)Get().ok(); }  // an error comes up again with whoever needs the page
+
+ private:
+  Result<parquet::IndexedPage> Load();
+
+  parquet::InputFiles& files_;
+  MemoryGauge& gauge_;
+  const Place place_;
+  const parquet::PageReading reading_;
+  const std::string name_;  // of the page, for messages
+  int64_t memory_bytes_ = 0;
+  bool reserved_ = false, claimed_ = false;
+
+  std::mutex mutex_;
+  bool loaded_ = false;
+  Status status_;
+  parquet::IndexedPage page_;
+};
+
+struct PageRef {
+  uint32_t begin = 0, end = 0;  // rows of the part
+  std::shared_ptr<PageHandle> page;
+  std::shared_ptr<PageHandle> dictionary;  // if it has indices
+  uint32_t dictionary_entries = 0;
+};
+
+// Walks the headers of one chunk. Not thread-safe.
+class ChunkCursor {
+ public:
+  // column is an output column, which the part's files have.
+  ChunkCursor(const InputSet& inputs, MemoryGauge& gauge, uint32_t part, uint32_t column);
+
+  // The pages that have rows of [begin, end), and no more those that end before `begin`.
+  // With trim, a page of which little is needed keeps only that.
+  Result<std::vector<PageRef>> Pages(uint32_t begin, uint32_t end, bool trim);
+  // Pages that end at this row or before are not asked for again.
+  void Forget(uint32_t row);
+  // What was read is let go, and read again if it is asked for again.
+  void Unload();
+  int64_t held_bytes() const;
+
+ private:
+  Status NextPage();
+  Result<parquet::PageHeader> ReadHeader();
+  Result<parquet::PageHeader> ReadHeaderAt(uint64_t at);
+  parquet::PageReading Reading() const;
+  std::string PageName() const;
+  Error Bad(Error error) const;
+  Error Bad(const char* what) const;
+  void AddDictionary(const parquet::PageHeader& header, uint64_t body);
+
+  const InputSet& inputs_;
+  MemoryGauge& gauge_;
+  const uint32_t part_;
+  const uint32_t column_;
+  const int chunk_number_;
+  ChunkPlace place_;
+  std::shared_ptr<const parquet::Buffer> small_;  // the chunk's bytes
+  uint64_t at_ = 0;                               // of the next header, in the chunk
+  uint32_t pages_seen_ = 0;
+  uint32_t rows_seen_ = 0;
+  std::shared_ptr<PageHandle> dictionary_;
+  uint32_t dictionary_entries_ = 0;
+  std::deque<PageRef> pages_;
+};
+
+}  // namespace varve::merge

@@ -1,0 +1,405 @@
+// 1. The page's checksum, if it has one. 2. Decompression; without a codec the bytes read are the
+//    page. 3. Levels become bytes, or nothing where no row is null. 4. Values: PLAIN stays where it
+//    is and byte arrays are walked once; indices are unpacked; what is delta-coded or split is
+//    decoded by libparquet into PLAIN. 5. Narrower integers and floats are widened.
+// Every length, count and index is checked here, so that nothing after it has to.
+#include "parquet/indexed_page.h"
+
+#include <arrow/util/compression.h>
+#include <parquet/column_reader.h>
+#include <parquet/encoding.h>
+#include <parquet/schema.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/bytes.h"
+#include "core/check.h"
+#include "parquet/crc32.h"
+#include "parquet/hybrid.h"
+#include "parquet/try_parquet.h"
+
+namespace varve::parquet {
+
+namespace pq = ::parquet;
+
+namespace {
+
+Error Bad(std::string what) { return MakeError(ErrorKind::kCorrupt, std::move(what)); }
+
+struct Cursor {
+  const uint8_t* at;
+  const uint8_t* end;
+  size_t left() const { return static_cast<size_t>(end - at); }
+};
+
+Status Decompress(int codec, std::span<const uint8_t> from, std::span<uint8_t> to) {
+  if (to.empty()) return {};
+  auto made = arrow::util::Codec::Create(static_cast<arrow::Compression::type>(codec));
+  if (!made.ok()) return Bad("its codec is not supported: " + made.status().message());
+  auto done = (*made)->Decompress(static_cast<int64_t>(from.size()), from.data(),
+                                  static_cast<int64_t>(to.size()), to.data());
+  if (!done.ok()) return Bad("does not decompress: " + done.status().message());
+  if (*done != static_cast<int64_t>(to.size())) return Bad("decompresses to another size");
+  return {};
+}
+
+// The page's bytes, with the levels of version 2 in front as they are.
+Result<Buffer> Unpacked(const PageHeader& header, Buffer body, int codec) {
+  const bool v2 = header.type == PageType::kDataV2;
+  const auto size = static_cast<size_t>(header.uncompressed_bytes);
+  const bool packed = codec != arrow::Compression::UNCOMPRESSED && (!v2 || header.compressed);
+  if (!packed) {
+    if (size != body.size()) return Bad("is not as long as its header says");
+    return body;
+  }
+  const size_t levels =
+      v2 ? static_cast<size_t>(header.definition_bytes + header.repetition_bytes) : 0;
+  Buffer out;
+  out.Resize(size);
+  std::memcpy(out.data(), body.data(), levels);
+  TRY(Decompress(codec, {body.data() + levels, body.size() - levels},
+                 {out.data() + levels, size - levels}));
+  return out;
+}
+
+// The old encoding of levels, which no writer of today has.
+Status BitPackedLevels(Cursor& in, int16_t max_level, uint32_t rows, uint8_t* out) {
+  std::vector<int16_t> levels(rows);
+  int got = 0;
+  TRY(TryParquet(
+      "read levels",
+      [&] {
+        pq::LevelDecoder decoder;
+        in.at += decoder.SetData(pq::Encoding::BIT_PACKED, max_level, static_cast<int>(rows), in.at,
+                                 static_cast<int32_t>(in.left()));
+        got = decoder.Decode(static_cast<int>(rows), levels.data());
+      },
+      ErrorKind::kCorrupt));
+  if (got != static_cast<int>(rows)) return Bad("has fewer levels than rows");
+  std::copy(levels.begin(), levels.end(), out);
+  return {};
+}
+
+Status ReadLevels(const PageHeader& header, int16_t max_level, Cursor& in, uint32_t rows,
+                  uint8_t* out) {
+  std::span<const uint8_t> bytes;
+  if (header.type == PageType::kDataV2) {
+    in.at += header.repetition_bytes;
+    bytes = {in.at, static_cast<size_t>(header.definition_bytes)};
+  } else {
+    if (header.level_encoding == kBitPacked) return BitPackedLevels(in, max_level, rows, out);
+    if (header.level_encoding != kRle) return Bad("has levels of an unknown encoding");
+    if (in.left() < 4) return Bad("ends within its levels");
+    const auto size = GetLe<uint32_t>(reinterpret_cast<const char*>(in.at));
+    in.at += 4;
+    if (size > in.left()) return Bad("has levels that are longer than the page");
+    bytes = {in.at, size};
+  }
+  in.at += bytes.size();
+  const int width = std::bit_width(static_cast<unsigned>(max_level));
+  if (!DecodeHybrid(bytes, width, rows, out)) return Bad("has fewer levels than rows");
+  return {};
+}
+
+// Keeps the levels only if a row is null.
+Status IndexLevels(const PageHeader& header, const PageReading& reading, Cursor& in,
+                   IndexedPage& page) {
+  page.values = page.rows;
+  const int16_t max_level = reading.from.max_level;
+  if (max_level == 0) return {};
+  Buffer levels;
+  levels.Resize(page.rows);
+  TRY(ReadLevels(header, max_level, in, page.rows, levels.data()));
+  const uint8_t* at = levels.data();
+  uint32_t values = 0;
+  uint8_t most = 0;
+  for (uint32_t row = 0; row < page.rows; ++row) {
+    values += at[row] == max_level;
+    most = std::max(most, at[row]);
+  }
+  if (most > max_level) return Bad("has a level that is too high");
+  page.values = values;
+  if (values == page.rows) return {};
+  page.value_rows.Resize((size_t{page.rows} + 1) * 4);
+  auto* value_rows = page.value_rows.As<uint32_t>();
+  uint32_t before = 0;
+  for (uint32_t row = 0; row < page.rows; ++row) {
+    value_rows[row] = before;
+    before += at[row] == max_level;
+  }
+  value_rows[page.rows] = before;
+  page.levels = std::move(levels);
+  return {};
+}
+
+Status IndexByteArrays(const Cursor& in, IndexedPage& page) {
+  page.offsets.Resize((size_t{page.values} + 1) * 4);
+  auto* offsets = page.offsets.As<uint32_t>();
+  const size_t size = in.left();
+  const auto* bytes = reinterpret_cast<const char*>(in.at);
+  size_t at = 0;
+  for (uint32_t i = 0; i < page.values; ++i) {
+    offsets[i] = static_cast<uint32_t>(at);
+    if (size - at < 4) return Bad("ends within value " + std::to_string(i));
+    const size_t length = GetLe<uint32_t>(bytes + at);
+    if (length > size - at - 4) return Bad("has a value that is longer than the page");
+    at += 4 + length;
+  }
+  offsets[page.values] = static_cast<uint32_t>(at);
+  page.data = in.at;
+  return {};
+}
+
+Status IndexPlain(const PageReading& reading, const Cursor& in, IndexedPage& page) {
+  if (reading.from.is_bytes()) return IndexByteArrays(in, page);
+  if (reading.from.physical == pq::Type::BOOLEAN) {
+    if (in.left() < (size_t{page.values} + 7) / 8) return Bad("ends within its values");
+    Buffer values;
+    values.Resize(page.values);
+    for (uint32_t i = 0; i < page.values; ++i) values.data()[i] = in.at[i / 8] >> (i % 8) & 1;
+    page.bytes = std::move(values);
+    page.data = page.bytes.data();
+    return {};
+  }
+  if (in.left() < size_t{page.values} * reading.from.width) return Bad("ends within its values");
+  page.data = in.at;
+  return {};
+}
+
+Status IndexIndices(const PageReading& reading, Cursor in, IndexedPage& page) {
+  page.has_indices = true;
+  page.indices.Resize(size_t{page.values} * 4);
+  if (page.values == 0) return {};
+  if (in.left() < 1) return Bad("ends before its dictionary indices");
+  const int width = *in.at++;
+  auto* indices = page.indices.As<uint32_t>();
+  if (!DecodeHybrid({in.at, in.left()}, width, page.values, indices)) {
+    return Bad("ends within its dictionary indices");
+  }
+  uint32_t most = 0;
+  for (uint32_t i = 0; i < page.values; ++i) most = std::max(most, indices[i]);
+  if (most >= reading.dictionary_entries) {
+    return Bad("has dictionary index " + std::to_string(most) + " of " +
+               std::to_string(reading.dictionary_entries) + " entries");
+  }
+  page.bytes.Free();
+  return {};
+}
+
+Status IndexRleBooleans(Cursor in, IndexedPage& page) {
+  if (in.left() < 4) return Bad("ends before its values");
+  const auto size = GetLe<uint32_t>(reinterpret_cast<const char*>(in.at));
+  if (size > in.left() - 4) return Bad("has values that are longer than the page");
+  Buffer values;
+  values.Resize(page.values);
+  if (!DecodeHybrid({in.at + 4, size}, 1, page.values, values.data())) {
+    return Bad("ends within its values");
+  }
+  page.bytes = std::move(values);
+  page.data = page.bytes.data();
+  return {};
+}
+
+template <typename Type>
+Status DecodeFixed(const PageReading& reading, int encoding, const Cursor& in, IndexedPage& page) {
+  Buffer values;
+  values.Resize(size_t{page.values} * sizeof(typename Type::c_type));
+  int got = 0;
+  auto decoder =
+      pq::MakeTypedDecoder<Type>(static_cast<pq::Encoding::type>(encoding), reading.column);
+  decoder->SetData(static_cast<int>(page.values), in.at, static_cast<int>(in.left()));
+  got = decoder->Decode(values.As<typename Type::c_type>(), static_cast<int>(page.values));
+  if (got != static_cast<int>(page.values)) return Bad("ends within its values");
+  page.bytes = std::move(values);
+  page.data = page.bytes.data();
+  return {};
+}
+
+// Decoded values point into the decoder: they are copied out before it goes.
+template <typename Type>
+Status DecodePointers(const PageReading& reading, int encoding, const Cursor& in,
+                      IndexedPage& page) {
+  constexpr bool kBytes = std::is_same_v<Type, pq::ByteArrayType>;
+  std::vector<typename Type::c_type> values(page.values);
+  auto decoder =
+      pq::MakeTypedDecoder<Type>(static_cast<pq::Encoding::type>(encoding), reading.column);
+  decoder->SetData(static_cast<int>(page.values), in.at, static_cast<int>(in.left()));
+  const int got = decoder->Decode(values.data(), static_cast<int>(page.values));
+  if (got != static_cast<int>(page.values)) return Bad("ends within its values");
+  Buffer bytes;
+  for (const auto& value : values) {
+    if constexpr (kBytes) {
+      if (bytes.size() + value.len > INT32_MAX) return Bad("has more than 2 GiB of values");
+      uint8_t* to = bytes.Extend(size_t{value.len} + 4);
+      PutLe(reinterpret_cast<char*>(to), value.len);
+      if (value.len > 0) std::memcpy(to + 4, value.ptr, value.len);
+    } else {
+      std::memcpy(bytes.Extend(reading.from.width), value.ptr, reading.from.width);
+    }
+  }
+  page.bytes = std::move(bytes);
+  page.data = page.bytes.data();
+  if constexpr (kBytes) {
+    return IndexByteArrays({page.data, page.data + page.bytes.size()}, page);
+  }
+  return {};
+}
+
+Status DecodeOther(const PageReading& reading, int encoding, const Cursor& in, IndexedPage& page) {
+  Status status;
+  auto decoded = TryParquet(
+      "decode values",
+      [&] {
+        switch (reading.from.physical) {
+          case pq::Type::INT32:
+            status = DecodeFixed<pq::Int32Type>(reading, encoding, in, page);
+            break;
+          case pq::Type::INT64:
+            status = DecodeFixed<pq::Int64Type>(reading, encoding, in, page);
+            break;
+          case pq::Type::FLOAT:
+            status = DecodeFixed<pq::FloatType>(reading, encoding, in, page);
+            break;
+          case pq::Type::DOUBLE:
+            status = DecodeFixed<pq::DoubleType>(reading, encoding, in, page);
+            break;
+          case pq::Type::BYTE_ARRAY:
+            status = DecodePointers<pq::ByteArrayType>(reading, encoding, in, page);
+            break;
+          case pq::Type::FIXED_LEN_BYTE_ARRAY:
+            status = DecodePointers<pq::FLBAType>(reading, encoding, in, page);
+            break;
+          default:
+            status = Bad("has an encoding that its type cannot have");
+        }
+      },
+      ErrorKind::kCorrupt);
+  return decoded.ok() ? status : decoded;
+}
+
+template <typename From, typename To>
+void WidenValues(IndexedPage& page) {
+  Buffer wide;
+  wide.Resize(size_t{page.values} * sizeof(To));
+  for (uint32_t i = 0; i < page.values; ++i) {
+    From value;
+    std::memcpy(&value, page.data + i * sizeof(From), sizeof value);
+    wide.As<To>()[i] = static_cast<To>(value);
+  }
+  page.bytes = std::move(wide);
+  page.data = page.bytes.data();
+}
+
+void Widen(const PageReading& reading, IndexedPage& page) {
+  if (reading.from.physical == reading.to.physical || page.has_indices) return;
+  if (reading.to.physical == pq::Type::INT64) {
+    WidenValues<int32_t, int64_t>(page);
+  } else {
+    CHECK(reading.to.physical == pq::Type::DOUBLE);
+    WidenValues<float, double>(page);
+  }
+}
+
+Status IndexValues(const PageHeader& header, const PageReading& reading, Cursor in,
+                   IndexedPage& page) {
+  if (header.type == PageType::kDictionary) {
+    if (header.encoding != kPlain && header.encoding != kPlainDictionary) {
+      return Bad("is a dictionary of an unknown encoding");
+    }
+    return IndexPlain(reading, in, page);
+  }
+  if (header.has_dictionary_indices()) return IndexIndices(reading, in, page);
+  switch (header.encoding) {
+    case kPlain:
+      return IndexPlain(reading, in, page);
+    case kRle:
+      if (reading.from.physical != pq::Type::BOOLEAN) break;
+      return IndexRleBooleans(in, page);
+    case kDeltaBinaryPacked:
+    case kDeltaLengthByteArray:
+    case kDeltaByteArray:
+    case kByteStreamSplit:
+      // Some writers leave out what would be in front of no values.
+      if (page.values == 0) return IndexPlain(reading, {in.end, in.end}, page);
+      return DecodeOther(reading, header.encoding, in, page);
+    default:
+      break;
+  }
+  return Bad("has encoding " + std::to_string(header.encoding) + ", which its type cannot have");
+}
+
+}  // namespace
+
+ColumnShape ShapeOf(const pq::ColumnDescriptor& column) {
+  ColumnShape shape{column.physical_type(), 0, column.max_definition_level()};
+  switch (column.physical_type()) {
+    case pq::Type::BOOLEAN:
+      shape.width = 1;
+      break;
+    case pq::Type::INT32:
+    case pq::Type::FLOAT:
+      shape.width = 4;
+      break;
+    case pq::Type::INT64:
+    case pq::Type::DOUBLE:
+      shape.width = 8;
+      break;
+    case pq::Type::INT96:
+      shape.width = 12;
+      break;
+    case pq::Type::FIXED_LEN_BYTE_ARRAY:
+      shape.width = static_cast<uint32_t>(column.type_length());
+      break;
+    default:
+      break;
+  }
+  return shape;
+}
+
+Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageReading& reading) {
+  if (header.crc && PageCrc32(body.data(), body.size()) != *header.crc) {
+    return Bad("has a checksum that is not that of its bytes");
+  }
+  IndexedPage page;
+  page.bytes = TRY(Unpacked(header, std::move(body), reading.codec));
+  page.rows = static_cast<uint32_t>(header.values);
+  page.values = page.rows;
+  Cursor in{page.bytes.data(), page.bytes.data() + page.bytes.size()};
+  if (header.is_data()) TRY(IndexLevels(header, reading, in, page));
+  TRY(IndexValues(header, reading, in, page));
+  Widen(reading, page);
+  return page;
+}
+
+IndexedPage SlicePage(const IndexedPage& page, const ColumnShape& shape, uint32_t begin,
+                      uint32_t end) {
+  IndexedPage out;
+  out.rows = end - begin;
+  const uint32_t first = page.ValueAt(begin), last = page.ValueAt(end);
+  out.values = last - first;
+  out.has_indices = page.has_indices;
+  auto copy = [](Buffer& to, const void* from, size_t bytes) {
+    to.Resize(bytes);
+    if (bytes > 0) std::memcpy(to.data(), from, bytes);
+  };
+  if (page.has_indices) {
+    copy(out.indices, page.indices.As<uint32_t>() + first, size_t{out.values} * 4);
+  } else if (shape.is_bytes()) {
+    const uint32_t* offsets = page.offsets.As<uint32_t>();
+    copy(out.bytes, page.data + offsets[first], offsets[last] - offsets[first]);
+    copy(out.offsets, offsets + first, (size_t{out.values} + 1) * 4);
+    for (uint32_t i = 0; i <= out.values; ++i) out.offsets.As<uint32_t>()[i] -= offsets[first];
+  } else {
+    copy(out.bytes, page.data + size_t{first} * shape.width, size_t{out.values} * shape.width);
+  }
+  out.data = out.bytes.data();
+  if (out.values == out.rows) return out;
+  copy(out.levels, page.levels.data() + begin, out.rows);
+  copy(out.value_rows, page.value_rows.As<uint32_t>() + begin, (size_t{out.rows} + 1) * 4);
+  for (uint32_t i = 0; i <= out.rows; ++i) out.value_rows.As<uint32_t>()[i] -= first;
+  return out;
+}
+
+}  // namespace varve::parquet
