@@ -129,8 +129,10 @@ NodePtr RowNode(const pq::schema::Node& a, const pq::schema::Node& b) {
 }
 
 std::string GroupText(const pq::schema::Node& node) {
+  NodeVector fields;
+  fields.push_back(Copy(node, node.repetition()));
   pq::SchemaDescriptor schema;
-  schema.Init(GroupNode::Make("schema", pq::Repetition::REQUIRED, {Copy(node, node.repetition())}));
+  schema.Init(GroupNode::Make("schema", pq::Repetition::REQUIRED, fields));
   std::shared_ptr<arrow::Schema> as_arrow;
   const auto made = pq::arrow::FromParquetSchema(&schema, &as_arrow);
   return made.ok() ? as_arrow->field(0)->type()->ToString() : "a group";
