@@ -30,7 +30,7 @@ Result<Formats> LakeTables::FormatsOf(const std::string& name) {
 
 Result<std::vector<std::string>> LakeTables::List() {
   const TablePlace place = iceberg_.Place("");
-  const std::string prefix = place.key();  // "catalog/"
+  const std::string& prefix = place.key();  // "catalog/"
   std::vector<std::string> names;
   std::string after;
   while (true) {

@@ -15,9 +15,9 @@ std::shared_ptr<arrow::DataType> TextMap() { return arrow::map(arrow::utf8(), ar
 
 std::shared_ptr<arrow::Schema> CheckpointSchema() {
   using arrow::field;
-  const auto text = arrow::utf8();
-  const auto number = arrow::int64();
-  const auto flag = arrow::boolean();
+  const auto& text = arrow::utf8();
+  const auto& number = arrow::int64();
+  const auto& flag = arrow::boolean();
   const auto names = arrow::list(field("element", text, false));
   const auto format =
       arrow::struct_({field("provider", text, false), field("options", TextMap(), false)});
