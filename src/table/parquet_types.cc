@@ -68,7 +68,7 @@ class Reader {
 
   Result<Type> ReadGroup(const pq::schema::GroupNode& group, const std::string& path, int depth,
                          bool single) {
-    const auto logical = group.logical_type();
+    const auto& logical = group.logical_type();
     const bool list = logical != nullptr && logical->is_list();
     const bool map = logical != nullptr && logical->is_map();
     if (!list && !map) {
