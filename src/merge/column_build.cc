@@ -31,7 +31,7 @@ void CopyValues(const IndexedPage& page, uint32_t width, uint32_t first, uint32_
     from = page.data + size_t{first} * width;
     size = size_t{last - first} * width;
   }
-  if (size > 0) std::memcpy(out.Extend(size), from, size);
+  out.Append(from, size);
 }
 
 void CopyEntries(const IndexedPage& page, const IndexedPage& dictionary,
@@ -40,7 +40,7 @@ void CopyEntries(const IndexedPage& page, const IndexedPage& dictionary,
   const uint32_t* indices = page.indices.As<uint32_t>();
   for (uint32_t i = first; i < last; ++i) {
     const std::string_view value = dictionary.Plain(indices[i], shape);
-    std::memcpy(out.Extend(value.size()), value.data(), value.size());
+    out.Append(value.data(), value.size());
   }
 }
 

@@ -31,7 +31,7 @@ uint32_t DictionaryUnion::IndexOf(std::string_view plain) {
   const uint32_t index = size();
   begins_.push_back(static_cast<uint32_t>(plain_.size()));
   hashes_.push_back(hash);
-  std::memcpy(plain_.Extend(plain.size()), plain.data(), plain.size());
+  plain_.Append(plain.data(), plain.size());
   table_[at] = index + 1;
   if (hashes_.size() * 2 > table_.size()) Grow();
   return index;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 namespace varve::parquet {
@@ -45,6 +46,9 @@ class Buffer {
     if (count > capacity_ - size_) Grow(size_ + count);
     size_ += count;
     return data_ + at;
+  }
+  void Append(const void* bytes, size_t count) {  // none may be at nullptr
+    if (count > 0) std::memcpy(Extend(count), bytes, count);
   }
   void Free();
 

@@ -58,7 +58,7 @@ Result<Buffer> Unpacked(const PageHeader& header, Buffer body, int codec) {
       v2 ? static_cast<size_t>(header.definition_bytes + header.repetition_bytes) : 0;
   Buffer out;
   out.Resize(size);
-  std::memcpy(out.data(), body.data(), levels);
+  if (levels > 0) std::memcpy(out.data(), body.data(), levels);
   TRY(Decompress(codec, {body.data() + levels, body.size() - levels},
                  {out.data() + levels, size - levels}));
   return out;

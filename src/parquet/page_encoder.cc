@@ -85,7 +85,7 @@ PageDraft::PageDraft(const ColumnShape& shape, uint32_t rows_max, size_t values_
 }
 
 void PageDraft::AppendLevels(uint32_t rows, uint8_t level) {
-  std::memset(levels_.Extend(rows), level, rows);
+  if (rows > 0) std::memset(levels_.Extend(rows), level, rows);
 }
 
 void PageDraft::AddNulls(uint32_t rows, uint8_t level) {
@@ -98,7 +98,7 @@ void PageDraft::AddNulls(uint32_t rows, uint8_t level) {
 void PageDraft::AddLevels(const uint8_t* levels, uint32_t rows, uint32_t values) {
   if (rows == 0) return;
   if (levels_.empty()) AppendLevels(rows_, static_cast<uint8_t>(shape_.max_level));
-  std::memcpy(levels_.Extend(rows), levels, rows);
+  levels_.Append(levels, rows);
   rows_ += rows;
   values_ += values;
 }
@@ -122,7 +122,9 @@ Result<EncodedPage> PageDraft::Finish(const CodecChoice& codec, PageEncoding enc
     CHECK(levels.size() + 4 + kOwnHeaderBytesMax <= front_);
     from -= levels.size() + 4;
     PutLe(reinterpret_cast<char*>(bytes_.data()) + from, static_cast<uint32_t>(levels.size()));
-    std::memcpy(bytes_.data() + from + 4, levels.data(), levels.size());
+    if (!levels.empty()) {
+      std::memcpy(bytes_.data() + from + 4, levels.data(), levels.size());
+    }
   }
   PageHeader header;
   header.values = static_cast<int32_t>(rows_);
