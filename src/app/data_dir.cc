@@ -7,19 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
+
+#include "core/file_lock.h"
 
 namespace varve::app {
 namespace {
-
-constexpr auto kAskEvery = std::chrono::milliseconds(20);
-constexpr int kTriesMax = 100;
 
 // Who has a lock on the file, as the kernel tells: " (process 4711)", or "" where it does not.
 std::string HolderOf(int fd) {
@@ -98,12 +95,7 @@ Result<DataDirLock> DataDirLock::Take(const DataDirPaths& paths, Mode mode) {
   }
   if (fd < 0) return CannotWrite(paths, ErrnoError(errno, "open " + paths.lock));
   DataDirLock lock(fd);
-  for (int tries = 1;; ++tries) {
-    if (flock(fd, (mode == Mode::kExclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) return lock;
-    if (errno != EWOULDBLOCK && errno != EINTR) return ErrnoError(errno, "lock " + paths.lock);
-    if (tries == kTriesMax) break;
-    std::this_thread::sleep_for(kAskEvery);
-  }
+  if (TRY(LockFd(fd, mode == Mode::kExclusive, paths.lock))) return lock;
   return MakeError(ErrorKind::kConflict, "DATA_DIR_BUSY",
                    fmt::format("the data directory {} is in use by another varve process{}; stop "
                                "it, or give another --data",

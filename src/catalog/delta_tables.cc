@@ -10,6 +10,7 @@
 #include "core/crash_point.h"
 #include "core/log.h"
 #include "table/delta/checkpoint.h"
+#include "table/json_reading.h"
 
 namespace varve::catalog {
 namespace {
@@ -23,6 +24,7 @@ const CrashPoint kAfterPointer{"delta.after_last_checkpoint"};
 constexpr const char* kCommitSuffix = ".json";
 constexpr const char* kCheckpointSuffix = ".checkpoint.parquet";
 constexpr size_t kVersionDigits = 20;
+constexpr size_t kPointerBytesMax = 16 << 20;  // newer writers put the schema into it
 
 Error NoSuchTable(const TablePlace& place) {
   return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
@@ -36,16 +38,13 @@ std::optional<int64_t> Number(std::string_view text) {
   return number;
 }
 
-// {"version":12,…}'s number. A pointer that cannot be read is none: the log is listed then.
-std::optional<int64_t> PointerVersion(std::string_view json) {
-  constexpr std::string_view kName = "\"version\"";
-  size_t at = json.find(kName);
-  if (at == std::string_view::npos) return std::nullopt;
-  at += kName.size();
-  while (at < json.size() && (json[at] == ':' || json[at] == ' ')) ++at;
-  size_t end = at;
-  while (end < json.size() && json[end] >= '0' && json[end] <= '9') ++end;
-  return end == at ? std::nullopt : Number(json.substr(at, end - at));
+// A pointer that cannot be read is none: the log is listed then.
+std::optional<int64_t> PointerVersion(std::string_view text) {
+  const auto pointer = table::ParseObject(text, kPointerBytesMax);
+  if (!pointer.ok()) return std::nullopt;
+  const auto version = table::Need<int64_t>(*pointer, "version");
+  if (!version.ok() || *version < 0) return std::nullopt;
+  return *version;
 }
 
 }  // namespace

@@ -1,21 +1,14 @@
 #include "journal/lock_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <filesystem>
-#include <thread>
+
+#include "core/file_lock.h"
 
 namespace varve::journal {
-namespace {
-
-constexpr auto kAskEvery = std::chrono::milliseconds(20);
-constexpr int kTriesMax = 100;
-
-}  // namespace
 
 Result<LockFile> LockFile::Take(const std::string& directory, Mode mode) {
   const bool writes = mode == Mode::kWrite;
@@ -32,12 +25,7 @@ Result<LockFile> LockFile::Take(const std::string& directory, Mode mode) {
                                  (writes ? "written" : "read") + ": open " + path);
   }
   LockFile lock(fd);
-  for (int tries = 1;; ++tries) {
-    if (flock(fd, (writes ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) return lock;
-    if (errno != EWOULDBLOCK && errno != EINTR) return ErrnoError(errno, "lock " + path);
-    if (tries == kTriesMax) break;
-    std::this_thread::sleep_for(kAskEvery);
-  }
+  if (TRY(LockFd(fd, writes, path))) return lock;
   return MakeError(ErrorKind::kConflict, "JOURNAL_LOCKED",
                    "journal directory " + directory + " is in use by another process");
 }

@@ -48,12 +48,7 @@ void AddPiece(const SlotReader::Place& place, const parquet::ColumnShape& shape,
               uint32_t rows, PageDraft& draft) {
   if (place.page == nullptr) return draft.AddNulls(rows, 0);
   const IndexedPage& page = *place.page;
-  const uint32_t first = page.ValueAt(row), last = page.ValueAt(row + rows);
-  if (page.levels.empty()) {
-    draft.AddFull(rows);
-  } else {
-    draft.AddLevels(page.levels.data() + row, rows, last - first);
-  }
+  const auto [first, last] = draft.AddRows(page, row, rows);
   if (first == last) return;
   if (page.has_indices) {
     CopyEntries(page, *place.dictionary, shape, first, last, draft.bytes());

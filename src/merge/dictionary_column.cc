@@ -71,12 +71,7 @@ class DictionaryColumn {
   void AddPiece(const SlotReader::Place& place, uint32_t row, uint32_t rows, PageDraft& draft) {
     if (place.page == nullptr) return draft.AddNulls(rows, 0);
     const IndexedPage& page = *place.page;
-    const uint32_t first = page.ValueAt(row), last = page.ValueAt(row + rows);
-    if (page.levels.empty()) {
-      draft.AddFull(rows);
-    } else {
-      draft.AddLevels(page.levels.data() + row, rows, last - first);
-    }
+    const auto [first, last] = draft.AddRows(page, row, rows);
     if (first == last) return;
     std::vector<uint32_t>& table = tables_[place.slot];
     if (table.empty()) table.assign(place.dictionary->values, kUnassigned);

@@ -103,6 +103,16 @@ void PageDraft::AddLevels(const uint8_t* levels, uint32_t rows, uint32_t values)
   values_ += values;
 }
 
+ValueRange PageDraft::AddRows(const IndexedPage& page, uint32_t row, uint32_t rows) {
+  const ValueRange values{page.ValueAt(row), page.ValueAt(row + rows)};
+  if (page.levels.empty()) {
+    AddFull(rows);
+  } else {
+    AddLevels(page.levels.data() + row, rows, values.last - values.first);
+  }
+  return values;
+}
+
 Result<EncodedPage> PageDraft::Finish(const CodecChoice& codec, PageEncoding encoding,
                                       EncodedPage page) {
   size_t from = front_;

@@ -31,6 +31,10 @@ struct EncodedPage {
   size_t size() const { return bytes.size() - begin; }
 };
 
+struct ValueRange {
+  uint32_t first = 0, last = 0;  // [first, last) of a page's values
+};
+
 // A page being filled. The caller appends values to `values()` and says which rows have them.
 class PageDraft {
  public:
@@ -48,7 +52,8 @@ class PageDraft {
     values_ += rows;
   }
   void AddNulls(uint32_t rows, uint8_t level);
-  void AddLevels(const uint8_t* levels, uint32_t rows, uint32_t values);
+  // Which of a page's rows [row, row + rows) have values; those are the caller's to append.
+  ValueRange AddRows(const IndexedPage& page, uint32_t row, uint32_t rows);
 
   // A page of PLAIN values.
   Result<EncodedPage> FinishPlain(const CodecChoice& codec, ValueOrder order) &&;
@@ -58,6 +63,7 @@ class PageDraft {
 
  private:
   void AppendLevels(uint32_t rows, uint8_t level);
+  void AddLevels(const uint8_t* levels, uint32_t rows, uint32_t values);
   Result<EncodedPage> Finish(const CodecChoice& codec, PageEncoding encoding, EncodedPage page);
 
   ColumnShape shape_;

@@ -9,9 +9,9 @@
 
 #include "core/crash_point.h"
 #include "lake.h"
-#include "state/temp_dir.h"
 #include "store/local_store.h"
 #include "store/memory_store.h"
+#include "temp_dir.h"
 
 namespace varve::compact {
 namespace {
@@ -39,7 +39,7 @@ Counts PutRawFiles(Lake& lake, int files) {
 }
 
 // A process of its own: runs rounds until the armed point ends it. True: the point was reached.
-bool RunAndDieAt(const state::TempDir& dir, const std::string& armed) {
+bool RunAndDieAt(const TempDir& dir, const std::string& armed) {
   const pid_t child = fork();
   if (child == 0) {
     ManualClock clock(kNoon + kHour);
@@ -55,8 +55,7 @@ bool RunAndDieAt(const state::TempDir& dir, const std::string& armed) {
   return WIFSIGNALED(status);
 }
 
-void ExpectEachRowOnce(const state::TempDir& dir, const Counts& expected,
-                       const std::string& armed) {
+void ExpectEachRowOnce(const TempDir& dir, const Counts& expected, const std::string& armed) {
   ManualClock clock(kNoon + kHour + 1'000);
   auto store = store::OpenLocalStore({dir.File("lake"), false}, clock).value();
   Lake lake(*store, dir.File("state.db"), clock, SystemRandom(), TwoPlans());
@@ -80,7 +79,7 @@ TEST(RawConsumerCrash, AtEveryPointAndPassageEachRowComesOutOnce) {
     if (!point.starts_with("compact.") || point == "compact.plan_abandoned") continue;
     for (int hit = 1; hit <= 2; ++hit) {
       const std::string armed = std::string(point) + ":" + std::to_string(hit);
-      const state::TempDir dir;
+      const TempDir dir;
       Counts expected;
       {
         ManualClock clock(kNoon + kHour);
@@ -98,7 +97,7 @@ TEST(RawConsumerCrash, AtEveryPointAndPassageEachRowComesOutOnce) {
 }
 
 TEST(RawConsumerCrash, InTheMiddleOfAbandoningAPlan) {
-  const state::TempDir dir;
+  const TempDir dir;
   {
     ManualClock clock(kNoon + kHour);
     auto store = store::OpenLocalStore({dir.File("lake"), false}, clock).value();

@@ -8,8 +8,8 @@
 #include <iterator>
 
 #include "merge/random_tables.h"
-#include "merge/temp_dir.h"
 #include "parquet/codec.h"
+#include "temp_dir.h"
 
 namespace varve::merge {
 namespace {

@@ -10,10 +10,10 @@
 #include "core/clock.h"
 #include "core/crash_point.h"
 #include "notify/notification.h"
-#include "state/temp_dir.h"
 #include "store/faulty_store.h"
 #include "store/local_store.h"
 #include "store/memory_store.h"
+#include "temp_dir.h"
 
 namespace varve::notify {
 namespace {
@@ -225,7 +225,7 @@ TEST_F(NotifierTest, AStoreThatCannotBeListedIsReportedAndTriedAgain) {
 }
 
 TEST(NotifierOnADirectory, FindsAFileThatAnotherProgramPutThere) {
-  const state::TempDir dir;
+  const TempDir dir;
   auto store = store::OpenLocalStore({dir.File("lake"), false}, SystemClock()).value();
   auto database = state::Database::Open(dir.File("state.db")).value();
   auto queue = queue::SqliteQueue::Open(*database, SystemClock(), SystemRandom()).value();
@@ -250,7 +250,7 @@ TEST(NotifierOnADirectory, FindsAFileThatAnotherProgramPutThere) {
 }
 
 // A process of its own: puts one object with the notifier listening, and dies at the point.
-void PutAndDieAt(const state::TempDir& dir, std::string_view point) {
+void PutAndDieAt(const TempDir& dir, std::string_view point) {
   const pid_t child = fork();
   if (child == 0) {
     const ManualClock clock(1'700'000'000'000);
@@ -278,7 +278,7 @@ TEST(NotifierCrash, AtEveryPointTheObjectIsToldOnce) {
   for (const std::string_view point : CrashPoint::Names()) {
     if (point.substr(0, 7) != "notify.") continue;
     ++points;
-    const state::TempDir dir;
+    const TempDir dir;
     PutAndDieAt(dir, point);
     ManualClock clock(1'700'000'100'000);
     auto store = store::OpenLocalStore({dir.File("lake"), false}, clock).value();

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "core/clock.h"
-#include "state/temp_dir.h"
+#include "temp_dir.h"
 
 namespace varve::queue {
 namespace {
@@ -252,7 +252,7 @@ TEST_F(SqliteQueueTest, WorkInsideATransactionOfTheCallerStandsOrFallsWithIt) {
 }
 
 TEST(SqliteQueueDurability, EverythingSurvivesAReopenOfTheFile) {
-  const state::TempDir dir;
+  const TempDir dir;
   ManualClock clock(kStartMs);
   const auto random = SeededRandom(2);
   std::string lease;

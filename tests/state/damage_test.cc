@@ -16,7 +16,7 @@
 
 #include "core/crash_point.h"
 #include "state/database.h"
-#include "state/temp_dir.h"
+#include "temp_dir.h"
 
 namespace varve::state {
 namespace {

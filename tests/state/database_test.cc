@@ -8,7 +8,7 @@
 #include <map>
 #include <thread>
 
-#include "state/temp_dir.h"
+#include "temp_dir.h"
 
 namespace varve::state {
 namespace {

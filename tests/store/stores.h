@@ -12,27 +12,9 @@
 #include "store/local_store.h"
 #include "store/memory_store.h"
 #include "store/object_store.h"
+#include "temp_dir.h"
 
 namespace varve::store {
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "varve-store-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-  std::string File(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 // kPortable: sidecars, no openat2, no renameat2.
 enum class StoreKind { kLocal, kPortable, kMemory };

@@ -7,12 +7,12 @@
 #include <filesystem>
 #include <string>
 
-namespace varve::state {
+namespace varve {
 
 class TempDir {
  public:
   TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "varve-state-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "varve-test-XXXXXX").string();
     path_ = mkdtemp(pattern.data());
   }
   TempDir(const TempDir&) = delete;
@@ -28,4 +28,4 @@ class TempDir {
   std::string path_;
 };
 
-}  // namespace varve::state
+}  // namespace varve
