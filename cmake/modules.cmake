@@ -17,7 +17,7 @@ varve_module(core fmt::fmt OpenSSL::Crypto Threads::Threads)
 target_compile_definitions(varve_core PRIVATE VARVE_VERSION="${PROJECT_VERSION}")
 varve_module(store varve_core)
 varve_module(state varve_core sqlite3_amalgamation)
-varve_module(parquet varve_core parquet)
+varve_module(parquet varve_core parquet ${ZSTD_LIBRARY})
 varve_module(record varve_core varve_parquet parquet
   nlohmann_json::nlohmann_json ZLIB::ZLIB)
 varve_module(merge varve_core varve_parquet parquet)

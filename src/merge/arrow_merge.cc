@@ -25,9 +25,15 @@ class ArrowMerge {
       TRY(FromArrow(builder.status(), "column " + field->name(), ErrorKind::kInvalid));
       builders.push_back(std::move(*builder));
     }
-    for (size_t i = 0; i + 1 < plan.runs.size(); ++i) {
-      const Run& run = plan.runs[i];
-      TRY(MoveRun(plan.slots[run.slot].part, run.from, plan.runs[i + 1].out - run.out, builders));
+    std::vector<uint32_t> at;
+    for (const Slot& slot : plan.slots) at.push_back(slot.begin);
+    for (uint32_t row = 0; row < plan.rows;) {
+      const uint16_t slot = plan.order[row];
+      uint32_t run = 1;
+      while (row + run < plan.rows && plan.order[row + run] == slot) ++run;
+      TRY(MoveRun(plan.slots[slot].part, at[slot], run, builders));
+      at[slot] += run;
+      row += run;
     }
     std::vector<std::shared_ptr<arrow::Array>> columns;
     for (const auto& builder : builders) {

@@ -2,7 +2,6 @@
 // by it.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -14,48 +13,21 @@ struct Slot {
   uint32_t begin = 0, end = 0;
 };
 
-// Rows of the output from `out` up to the next run's are rows of the slot's part from `from` on.
-struct Run {
-  uint32_t out = 0;
-  uint32_t slot = 0;
-  uint32_t from = 0;
-};
+inline constexpr size_t kSlotsMax = 1 << 16;  // of a row group
 
+// Every slot's rows come in their own order, so that a slot's number says which row is next.
+// Interleaved inputs change slot with nearly every row: two bytes a row are less than their runs,
+// and are followed without a branch.
 struct GroupPlan {
   uint32_t rows = 0;
   std::vector<Slot> slots;
-  std::vector<Run> runs;    // with one more at the end, of no rows
-  bool whole_part = false;  // one slot, all of its part, which may be copied as it is
+  std::vector<uint16_t> order;  // by output row: its slot
+  bool whole_part = false;      // one slot, all of its part, which may be copied as it is
 
-  size_t RunAt(uint32_t row) const {
-    auto after = std::upper_bound(runs.begin(), runs.end() - 1, row,
-                                  [](uint32_t at, const Run& run) { return at < run.out; });
-    return static_cast<size_t>(after - runs.begin()) - 1;
+  // Moves the rows of each slot that come before row `begin` on to those before row `end`.
+  void Advance(uint32_t begin, uint32_t end, std::vector<uint32_t>& rows_before) const {
+    for (uint32_t row = begin; row < end; ++row) ++rows_before[order[row]];
   }
-};
-
-// Walks the plan: at each call the rows of every slot that come before an output row.
-class SlotPositions {
- public:
-  explicit SlotPositions(const GroupPlan& plan) : plan_(plan) {
-    for (const Slot& slot : plan.slots) at_.push_back(slot.begin);
-  }
-  // Only forward.
-  const std::vector<uint32_t>& MoveTo(uint32_t row) {
-    while (plan_.runs[run_].out < row) {
-      const Run& run = plan_.runs[run_];
-      const uint32_t next = plan_.runs[run_ + 1].out;
-      at_[run.slot] = run.from + std::min(next, row) - run.out;
-      if (next > row) break;
-      ++run_;
-    }
-    return at_;
-  }
-
- private:
-  const GroupPlan& plan_;
-  std::vector<uint32_t> at_;
-  size_t run_ = 0;
 };
 
 }  // namespace varve::merge

@@ -60,6 +60,7 @@ void AddRange(const pq::ColumnChunkMetaData& chunk, Part& part) {
   const auto stats = chunk.encoded_statistics();
   if (stats == nullptr || !stats->has_min || !stats->has_max) return;
   part.has_range = true;
+  part.has_nulls = !stats->has_null_count || stats->null_count > 0;
   part.range_min = stats->min();
   part.range_max = stats->max();
 }

@@ -37,8 +37,9 @@ struct Part {
   uint32_t rows = 0;
   uint64_t row_bytes = 1;  // on average, not compressed
   std::vector<ChunkPlace> chunks;
-  // Of the first key column, as the footer has them; only a hint.
+  // Of the first key column, as the footer has them; what relies on them finds out if they lie.
   bool has_range = false;
+  bool has_nulls = true;  // or it is not known
   std::string range_min, range_max;
 };
 

@@ -58,31 +58,36 @@ bool IsNumber(const KeyColumn& column) {
 }
 
 template <typename T>
-void FillHeads(const uint8_t* data, uint64_t flip, std::vector<uint64_t>& heads) {
-  for (size_t i = 0; i < heads.size(); ++i) {
+void FillHeads(const KeyPage& at, uint64_t flip, std::vector<uint64_t>& heads) {
+  auto head = [flip](const parquet::IndexedPage& page, size_t index) {
     T value;
-    std::memcpy(&value, data + i * sizeof(T), sizeof value);
-    heads[i] = HeadOf(value) ^ flip;
+    std::memcpy(&value, page.data + index * sizeof(T), sizeof value);
+    return HeadOf(value) ^ flip;
+  };
+  if (!at.page->has_indices) {
+    for (size_t i = 0; i < heads.size(); ++i) heads[i] = head(*at.page, at.from + i);
+    return;
   }
+  const uint32_t* indices = at.page->indices.As<uint32_t>() + at.from;
+  for (size_t i = 0; i < heads.size(); ++i) heads[i] = head(*at.dictionary, indices[i]);
 }
 
-// The usual key: one number, no nulls, no dictionary.
+// The usual key: one number, no nulls.
 bool FillPlain(const KeyColumn& column, const KeyPage& at, KeyBlock& block) {
-  if (at.page == nullptr || !at.page->levels.empty() || at.page->has_indices) return false;
-  const uint8_t* data = at.page->data + size_t{at.from} * column.shape.width;
+  if (at.page == nullptr || !at.page->levels.empty()) return false;
   const uint64_t flip = column.descending ? ~uint64_t{0} : 0;
   switch (column.order) {
     case ValueOrder::kInt32:
-      FillHeads<int32_t>(data, flip, block.heads);
+      FillHeads<int32_t>(at, flip, block.heads);
       return true;
     case ValueOrder::kInt64:
-      FillHeads<int64_t>(data, flip, block.heads);
+      FillHeads<int64_t>(at, flip, block.heads);
       return true;
     case ValueOrder::kUint64:
-      FillHeads<uint64_t>(data, flip, block.heads);
+      FillHeads<uint64_t>(at, flip, block.heads);
       return true;
     case ValueOrder::kDouble:
-      FillHeads<double>(data, flip, block.heads);
+      FillHeads<double>(at, flip, block.heads);
       return true;
     default:
       return false;
@@ -201,6 +206,20 @@ Result<std::vector<KeyColumn>> FindKeys(const InputSet& inputs, const std::vecto
         {static_cast<uint32_t>(at), column.order, column.shape, key.descending, key.nulls_first});
   }
   return out;
+}
+
+std::optional<uint64_t> HeadOfKey(const std::vector<KeyColumn>& columns, std::string_view plain) {
+  const KeyColumn& column = columns.front();
+  if (columns.size() > 1 || plain.size() != column.shape.width) return std::nullopt;
+  switch (column.order) {
+    case ValueOrder::kInt32:
+    case ValueOrder::kInt64:
+    case ValueOrder::kUint32:
+    case ValueOrder::kUint64:
+      return NumberHead(column.order, plain) ^ (column.descending ? ~uint64_t{0} : 0);
+    default:
+      return std::nullopt;
+  }
 }
 
 KeyBlock MakeKeyBlock(const std::vector<KeyColumn>& columns, const std::vector<KeyPage>& pages,

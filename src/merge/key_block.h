@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct KeyColumn {
 
 // kInvalid: there is no such column, or its type has no order.
 Result<std::vector<KeyColumn>> FindKeys(const InputSet& inputs, const std::vector<SortKey>& keys);
+
+// The 64 bits of a value of the column in PLAIN encoding, where it alone is the key and they
+// decide.
+std::optional<uint64_t> HeadOfKey(const std::vector<KeyColumn>& columns, std::string_view plain);
 
 struct KeyView {
   uint64_t head = 0;

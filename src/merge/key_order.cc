@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint32_t kNoSlot = ~uint32_t{0};
 constexpr uint32_t kGallopAfter = 4;  // wins in a row
+constexpr uint32_t kTakeMax = 1024;   // rows of a call
 // Blocks of files that wait are kept up to here, and read again beyond.
 constexpr size_t kWaitingBytesMax = 16 << 20;
 
@@ -34,11 +35,28 @@ struct KeyOrder::FirstKey : TaskPool::Ticket {
   std::optional<Waiting> waiting;  // none: the file has no rows
 };
 
+std::optional<OwnKey> KeyOrder::KnownFirstKey(uint32_t file) const {
+  if (inputs_.first_part[file] == inputs_.first_part[file + 1]) return std::nullopt;
+  const Part& part = inputs_.parts[inputs_.first_part[file]];
+  const KeyColumn& key = keys_.front();
+  if (!part.has_range || (key.nulls_first && part.has_nulls)) return std::nullopt;
+  const auto head = HeadOfKey(keys_, key.descending ? part.range_max : part.range_min);
+  if (!head) return std::nullopt;
+  OwnKey first;
+  first.head = *head;
+  return first;
+}
+
 Status KeyOrder::Start(TaskPool& pool) {
   std::atomic<size_t> kept = 0;
   auto read = [&](uint32_t file, FirstKey& first) -> Status {
     Waiting waiting;
     waiting.cursor = std::make_unique<KeyCursor>(inputs_, keys_, gauge_, file);
+    if (const auto known = KnownFirstKey(file); known) {
+      waiting.first = *known;
+      first.waiting = std::move(waiting);
+      return {};
+    }
     if (!TRY(waiting.cursor->Start())) return {};
     waiting.first = OwnKey(waiting.cursor->key());
     const size_t bytes = waiting.cursor->memory_bytes();
@@ -70,9 +88,17 @@ bool KeyOrder::ShouldActivate() const {
   if (waiting_.empty()) return false;
   if (active_.empty()) return true;
   const Waiting& next = waiting_.back();
-  const KeyCursor& winner = *active_[winner_];
-  if (heads_[winner_] < next.first.head) return false;
+  const KeyCursor& winner = *active_[winner_.leaf];
+  if (winner_.head < next.first.head) return false;
   return !KeyBefore(winner.key(), winner.file(), next.first.view(), next.cursor->file());
+}
+
+Status KeyOrder::StartCursor(Waiting& waiting) {
+  TRY(waiting.cursor->Start());
+  if (!KeyLess(waiting.cursor->key(), waiting.first.view())) return {};
+  return MakeError(ErrorKind::kCorrupt,
+                   inputs_.files->path(waiting.cursor->file()) +
+                       ": its first key comes before all that its statistics allow");
 }
 
 Status KeyOrder::Activate() {
@@ -80,55 +106,49 @@ Status KeyOrder::Activate() {
     // Together: those whose first key is the same or less than the winner's.
     Waiting next = std::move(waiting_.back());
     waiting_.pop_back();
-    if (!next.started) TRY(next.cursor->Start());
-    active_.push_back(std::move(next.cursor));
+    if (!next.started) TRY(StartCursor(next));
+    const auto after = std::find_if(active_.begin(), active_.end(), [&](const auto& cursor) {
+      return cursor->file() > next.cursor->file();
+    });
+    active_.insert(after, std::move(next.cursor));
     BuildTree();
   }
   return {};
 }
 
-bool KeyOrder::Before(size_t a, size_t b) const {
-  if (heads_[a] != heads_[b]) return heads_[a] < heads_[b];
-  const KeyCursor& one = *active_[a];
-  const KeyCursor& other = *active_[b];
-  if (!tails_) return one.file() < other.file();
-  return KeyBefore(one.key(), one.file(), other.key(), other.file());
+bool KeyOrder::Before(const Node& a, const Node& b) const {
+  if (a.head != b.head) return a.head < b.head;
+  if (!tails_) return a.leaf < b.leaf;
+  return KeyBefore(active_[a.leaf]->key(), a.leaf, active_[b.leaf]->key(), b.leaf);
 }
 
-// losers_[i] is the leaf that lost at inner node i; leaf k's parent is (k + leaves) / 2.
+// Leaf k's parent is inner node (k + leaves) / 2.
 void KeyOrder::BuildTree() {
   const size_t count = active_.size();
-  heads_.resize(count);
-  tails_ = false;
-  for (size_t i = 0; i < count; ++i) {
-    heads_[i] = active_[i]->key().head;
-    tails_ = tails_ || !active_[i]->simple();
-  }
-  losers_.assign(count, 0);
+  tails_ = std::any_of(active_.begin(), active_.end(), [](const auto& c) { return !c->simple(); });
+  losers_.assign(count, {});
   wins_ = 0;
   if (count == 0) return;
-  std::vector<uint32_t> winners(2 * count);
-  for (size_t i = 0; i < count; ++i) winners[count + i] = static_cast<uint32_t>(i);
+  std::vector<Node> winners(2 * count);
+  for (size_t i = 0; i < count; ++i) {
+    winners[count + i] = {*active_[i]->heads(), static_cast<uint32_t>(i)};
+  }
   for (size_t i = count - 1; i >= 1; --i) {
-    const uint32_t a = winners[2 * i], b = winners[2 * i + 1];
+    const Node a = winners[2 * i], b = winners[2 * i + 1];
     const bool first = Before(a, b);
     winners[i] = first ? a : b;
     losers_[i] = first ? b : a;
   }
-  winner_ = winners[1 % winners.size()];
-  if (count == 1) winner_ = 0;
+  winner_ = winners[1];
 }
 
-size_t KeyOrder::Replay(size_t leaf) {
-  size_t winner = leaf;
-  for (size_t node = (leaf + active_.size()) / 2; node >= 1; node /= 2) {
-    if (Before(losers_[node], winner)) {
-      const size_t loser = winner;
-      winner = losers_[node];
-      losers_[node] = static_cast<uint32_t>(loser);
-    }
+void KeyOrder::Replay(Node node) {
+  const uint32_t leaf = node.leaf;
+  for (size_t at = (leaf + active_.size()) / 2; at >= 1; at /= 2) {
+    if (Before(losers_[at], node)) std::swap(losers_[at], node);
   }
-  return winner;
+  wins_ = node.leaf == leaf ? wins_ + 1 : 0;
+  winner_ = node;
 }
 
 // Rows of the block, from the cursor's on, that come before `limit` of `limit_file`.
@@ -154,13 +174,13 @@ uint32_t KeyOrder::RowsBefore(const KeyCursor& cursor, const KeyView& limit,
 uint32_t KeyOrder::RunRows(const KeyCursor& cursor) const {
   uint32_t rows = cursor.block_end() - cursor.row();
   // The next best lost to the winner on its way up.
-  const size_t count = active_.size();
-  size_t second = count;
-  for (size_t node = (winner_ + count) / 2; node >= 1; node /= 2) {
-    if (second == count || Before(losers_[node], second)) second = losers_[node];
+  const Node* second = nullptr;
+  for (size_t node = (winner_.leaf + active_.size()) / 2; node >= 1; node /= 2) {
+    if (second == nullptr || Before(losers_[node], *second)) second = &losers_[node];
   }
-  if (count > 1) {
-    rows = std::min(rows, RowsBefore(cursor, active_[second]->key(), active_[second]->file()));
+  if (second != nullptr) {
+    const KeyCursor& next = *active_[second->leaf];
+    rows = std::min(rows, RowsBefore(cursor, next.key(), next.file()));
   }
   if (!waiting_.empty()) {
     const Waiting& next = waiting_.back();
@@ -169,29 +189,82 @@ uint32_t KeyOrder::RunRows(const KeyCursor& cursor) const {
   return rows;
 }
 
+// Rows one at a time, as far as heads alone decide and nothing but the next row is to be done.
+// False: there is none.
+bool KeyOrder::TakeRows() {
+  if (tails_ || copying_ || active_.size() < 2 || wins_ >= kGallopAfter) return false;
+  if (slot_of_[active_[winner_.leaf]->part()] == kNoSlot) return false;
+  sources_.clear();
+  for (const auto& cursor : active_) {
+    const uint64_t* at = cursor->heads();
+    sources_.push_back({at, at + (cursor->block_end() - cursor->row()), slot_of_[cursor->part()],
+                        inputs_.parts[cursor->part()].row_bytes});
+  }
+  const size_t leaves = active_.size();
+  const uint64_t wait_head = waiting_.empty() ? ~uint64_t{0} : waiting_.back().first.head;
+  const uint32_t rows_max = std::min(kTakeMax, limits_.rows_max - group_.rows);
+  uint16_t order[kTakeMax];
+  uint32_t rows = 0;
+  Node* const losers = losers_.data();
+  Node winner = winner_;
+  while (rows < rows_max && group_bytes_ < limits_.bytes_max && winner.head < wait_head &&
+         wins_ < kGallopAfter) {
+    Source& from = sources_[winner.leaf];
+    if (from.slot == kNoSlot) break;
+    order[rows++] = static_cast<uint16_t>(from.slot);
+    group_bytes_ += from.row_bytes;
+    if (++from.at == from.end) break;
+    Node next{*from.at, winner.leaf};
+    for (size_t at = (winner.leaf + leaves) / 2; at >= 1; at /= 2) {
+      Node& loser = losers[at];
+      const bool swap =
+          (loser.head < next.head) | ((loser.head == next.head) & (loser.leaf < next.leaf));
+      const uint64_t heads = (loser.head ^ next.head) & -uint64_t{swap};
+      const uint32_t leaf = (loser.leaf ^ next.leaf) & -uint32_t{swap};
+      loser = {loser.head ^ heads, loser.leaf ^ leaf};
+      next = {next.head ^ heads, next.leaf ^ leaf};
+    }
+    wins_ = next.leaf == winner.leaf ? wins_ + 1 : 0;
+    winner = next;
+  }
+  winner_ = winner;
+  group_.order.insert(group_.order.end(), order, order + rows);
+  group_.rows += rows;
+  for (size_t i = 0; i < leaves; ++i) {
+    KeyCursor& cursor = *active_[i];
+    cursor.Skip(static_cast<uint32_t>(sources_[i].at - cursor.heads()));
+    if (sources_[i].slot != kNoSlot) group_.slots[sources_[i].slot].end = cursor.row();
+  }
+  return rows > 0;
+}
+
 // Takes the winner's next rows.
 Status KeyOrder::Step() {
-  KeyCursor& cursor = *active_[winner_];
-  const uint32_t rows = active_.size() == 1 || wins_ >= kGallopAfter ? RunRows(cursor) : 1;
+  if (TakeRows()) return Proceed();
+  KeyCursor& cursor = *active_[winner_.leaf];
+  const bool alone = active_.size() == 1 || copying_ || cursor.row() == 0;
+  const uint32_t rows = alone || wins_ >= kGallopAfter ? RunRows(cursor) : 1;
   AddRun(cursor.part(), cursor.row(), rows);
   cursor.Skip(rows);
+  if (!cursor.at_block_end()) Replay({*cursor.heads(), winner_.leaf});
+  return Proceed();
+}
+
+// What is to be done before the next row can be taken.
+Status KeyOrder::Proceed() {
+  KeyCursor& cursor = *active_[winner_.leaf];
   if (cursor.at_block_end()) {
     const bool more = TRY(cursor.NextBlock());
     if (!more) {
       inputs_.files->Close(cursor.file());
-      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(winner_));
+      active_.erase(active_.begin() + winner_.leaf);
       BuildTree();
       return Activate();
     }
     if (!cursor.simple()) tails_ = true;
+    Replay({*cursor.heads(), winner_.leaf});
   }
-  heads_[winner_] = *cursor.heads();
-  if (active_.size() > 1) {
-    const size_t winner = Replay(winner_);
-    wins_ = winner == winner_ ? wins_ + 1 : 0;
-    winner_ = winner;
-  }
-  if (!waiting_.empty() && heads_[winner_] >= waiting_.back().first.head) return Activate();
+  if (!waiting_.empty() && winner_.head >= waiting_.back().first.head) return Activate();
   return {};
 }
 
@@ -201,9 +274,7 @@ void KeyOrder::AppendRun(uint32_t part, uint32_t from, uint32_t rows) {
     slot = static_cast<uint32_t>(group_.slots.size());
     group_.slots.push_back({part, from, from});
   }
-  if (group_.runs.empty() || group_.runs.back().slot != slot) {
-    group_.runs.push_back({group_.rows, slot, from});
-  }
+  group_.order.insert(group_.order.end(), rows, static_cast<uint16_t>(slot));
   group_.slots[slot].end = from + rows;
   group_.rows += rows;
   group_bytes_ += rows * inputs_.parts[part].row_bytes;
@@ -211,7 +282,6 @@ void KeyOrder::AppendRun(uint32_t part, uint32_t from, uint32_t rows) {
 
 void KeyOrder::CloseGroup() {
   if (group_.rows == 0) return;
-  group_.runs.push_back({group_.rows, 0, 0});
   for (const Slot& slot : group_.slots) slot_of_[slot.part] = kNoSlot;
   ready_.insert(ready_.begin(), std::exchange(group_, {}));
   group_bytes_ = 0;
@@ -227,7 +297,6 @@ void KeyOrder::FinishCopy() {
     GroupPlan whole;
     whole.rows = rows;
     whole.slots.push_back({part, 0, rows});
-    whole.runs = {{0, 0, 0}, {rows, 0, 0}};
     whole.whole_part = true;
     ready_.insert(ready_.begin(), std::move(whole));
     return;
@@ -254,7 +323,8 @@ void KeyOrder::Gather(uint32_t part, uint32_t from, uint32_t rows) {
         group_bytes_ < limits_.bytes_max ? (limits_.bytes_max - group_bytes_) / row_bytes + 1 : 0;
     const auto take =
         static_cast<uint32_t>(std::min<uint64_t>({rows, by_bytes, limits_.rows_max - group_.rows}));
-    if (take == 0) {
+    const bool slots_left = slot_of_[part] != kNoSlot || group_.slots.size() < kSlotsMax;
+    if (take == 0 || !slots_left) {
       CloseGroup();
       continue;
     }

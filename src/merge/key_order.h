@@ -1,9 +1,10 @@
 // Merges the inputs' keys into the order of the output, one row group after the other.
 //
-// 1. Each file's first key is read; files wait, by that key, until the merge has come to it, so
-//    that only files whose ranges overlap are merged at a time.
+// 1. Each file waits by its first key until the merge has come to it, so that only files whose
+//    ranges overlap are merged at a time. The key is that of the statistics where they have it.
 // 2. A loser tree over the keys of those files gives the next row; equal keys are decided by the
-//    files' order, which makes the merge stable.
+//    files' order, which makes the merge stable. Its nodes have the 64 bits that nearly always
+//    decide, and are gone through without a branch: which of two comes first cannot be guessed.
 // 3. When the same file has won a few times in a row, the end of its run is searched for in steps
 //    that double, against the file that comes next.
 // 4. Runs are gathered until a row group is full. A part of a file that turns out to be one run
@@ -34,25 +35,41 @@ class KeyOrder {
   KeyOrder(const InputSet& inputs, const std::vector<KeyColumn>& keys, MemoryGauge& gauge,
            GroupLimits limits);
 
-  // Reads the files' first keys, with the pool's threads; before the first Next.
+  // Reads first keys, with the pool's threads; before the first Next.
   Status Start(TaskPool& pool);
   // nullopt: all rows are in a group.
   Result<std::optional<GroupPlan>> Next();
 
  private:
   struct Waiting {
-    OwnKey first;
+    OwnKey first;  // or less
     std::unique_ptr<KeyCursor> cursor;
     bool started = false;
   };
 
   struct FirstKey;
+  std::optional<OwnKey> KnownFirstKey(uint32_t file) const;
+  struct Node {
+    uint64_t head = 0;
+    uint32_t leaf = 0;  // an active file
+  };
+  // Where TakeRows is in an active file.
+  struct Source {
+    const uint64_t* at = nullptr;  // heads, of the block
+    const uint64_t* end = nullptr;
+    uint32_t slot = 0;
+    uint64_t row_bytes = 0;
+  };
+
+  Status StartCursor(Waiting& waiting);
   Status Activate();  // files that wait no longer
   bool ShouldActivate() const;
   void BuildTree();
-  size_t Replay(size_t leaf);
-  bool Before(size_t a, size_t b) const;  // leaves
+  void Replay(Node node);  // the winner's next key
+  bool Before(const Node& a, const Node& b) const;
   Status Step();
+  bool TakeRows();
+  Status Proceed();
   uint32_t RunRows(const KeyCursor& cursor) const;
   uint32_t RowsBefore(const KeyCursor& cursor, const KeyView& limit, uint32_t limit_file) const;
 
@@ -66,12 +83,12 @@ class KeyOrder {
   const std::vector<KeyColumn>& keys_;
   MemoryGauge& gauge_;
   const GroupLimits limits_;
-  std::vector<Waiting> waiting_;  // by first key, the next at the end
-  std::vector<std::unique_ptr<KeyCursor>> active_;
-  std::vector<uint64_t> heads_;  // of the active files' keys
-  bool tails_ = false;           // heads alone do not decide
-  std::vector<uint32_t> losers_;
-  size_t winner_ = 0;
+  std::vector<Waiting> waiting_;                    // by first key, the next at the end
+  std::vector<std::unique_ptr<KeyCursor>> active_;  // in the order of the files
+  std::vector<Source> sources_;
+  bool tails_ = false;        // heads alone do not decide
+  std::vector<Node> losers_;  // by inner node: which lost there
+  Node winner_;
   uint32_t wins_ = 0;  // of the same file in a row
 
   GroupPlan group_;  // being filled

@@ -14,9 +14,10 @@ namespace {
 constexpr uint64_t kOneTaskBytes = 2 << 20;
 constexpr int64_t kReadAheadBytesMin = 64 << 10;
 constexpr size_t kQueuedTasksMax = 256;
+constexpr size_t kTasksAfterPages = 3;
 constexpr uint32_t kCopyRowsMin = 16'384;
 // Output that is queued for each thread: enough that none waits while a plan is made.
-constexpr int64_t kAheadBytes = 12 << 20;
+constexpr int64_t kAheadBytes = 8 << 20;
 
 GroupLimits LimitsOf(const InputSet& inputs, const MergeOptions& options) {
   GroupLimits limits;
@@ -136,6 +137,8 @@ Result<ColumnRows> MergeRun::RowsOf(const GroupPlan& plan, uint32_t column,
   ColumnRows rows;
   rows.plan = &plan;
   rows.column = &inputs_.columns[column];
+  rows.slot_begin = begin;
+  rows.slot_end = end;
   rows.pages.resize(plan.slots.size());
   for (size_t slot = 0; slot < plan.slots.size(); ++slot) {
     if (begin[slot] == end[slot]) continue;
@@ -152,10 +155,15 @@ Result<ColumnRows> MergeRun::RowsOf(const GroupPlan& plan, uint32_t column,
 
 // So that tasks which need the same pages do not wait for each other.
 void MergeRun::ReadAhead(const ColumnRows& rows) {
+  auto read_ahead = [&](const std::shared_ptr<PageHandle>& page) {
+    if (page == nullptr || page->memory_bytes() < kReadAheadBytesMin) return;
+    if (!page->ClaimReadAhead()) return;
+    pool_.Submit(std::make_shared<TaskPool::Ticket>(), [page] { page->ReadAhead(); });
+  };
   for (const auto& pages : rows.pages) {
     for (const PageRef& ref : pages) {
-      if (ref.page->memory_bytes() < kReadAheadBytesMin || !ref.page->ClaimReadAhead()) continue;
-      pool_.Submit(std::make_shared<TaskPool::Ticket>(), [page = ref.page] { page->ReadAhead(); });
+      read_ahead(ref.dictionary);
+      read_ahead(ref.page);
     }
   }
 }
@@ -168,21 +176,22 @@ Status MergeRun::QueueGroup(const std::shared_ptr<const GroupPlan>& plan) {
     marks.begins_column = marks.ends_column = true;
     marks.ends_group = column + 1 == columns;
     TRY(QueueColumn(plan, column, marks));
-  }
-  // Parts that are done with, and pages that are.
-  for (const Slot& slot : plan->slots) {
-    const bool done = slot.end == inputs_.parts[slot.part].rows;
-    for (uint32_t column = 0; column < columns; ++column) {
-      auto found = cursors_.find({slot.part, column});
-      if (found == cursors_.end()) continue;
-      if (done) {
-        cursors_.erase(found);
-      } else {
-        found->second->Forget(slot.end);
-      }
-    }
+    ForgetColumn(*plan, column);
   }
   return {};
+}
+
+// Parts that are done with, and pages that are: tasks hold what they need.
+void MergeRun::ForgetColumn(const GroupPlan& plan, uint32_t column) {
+  for (const Slot& slot : plan.slots) {
+    const auto found = cursors_.find({slot.part, column});
+    if (found == cursors_.end()) continue;
+    if (slot.end == inputs_.parts[slot.part].rows) {
+      cursors_.erase(found);
+    } else {
+      found->second->Forget(slot.end);
+    }
+  }
 }
 
 // Pages that the next row group needs too are read again then.
@@ -218,11 +227,22 @@ Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint3
 
 Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
                             uint32_t page_rows, bool trim, Output marks) {
-  SlotPositions positions(*plan);
-  std::vector<uint32_t> begin = positions.MoveTo(0);
+  std::vector<uint32_t> begin;
+  for (const Slot& slot : plan->slots) begin.push_back(slot.begin);
+  // A task is queued some tasks after its pages are, or it would wait for the thread that reads
+  // them.
+  std::deque<std::pair<Output, std::shared_ptr<ColumnRows>>> next;
+  auto queue_next = [&]() -> Status {
+    auto [output, rows] = std::move(next.front());
+    next.pop_front();
+    return Queue(std::move(output), [this, plan, rows, page_rows](Built& built) {
+      built.Set(BuildPlain(*rows, limits_, page_rows), built.pages);
+    });
+  };
   for (uint32_t row = 0; row < plan->rows; row += page_rows) {
     const uint32_t stop = std::min(plan->rows, row + page_rows);
-    std::vector<uint32_t> end = positions.MoveTo(stop);
+    std::vector<uint32_t> end = begin;
+    plan->Advance(row, stop, end);
     auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim)));
     ReadAhead(*rows);
     rows->begin = row;
@@ -233,11 +253,11 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
     output.ends_column = stop == plan->rows;
     output.ends_group = stop == plan->rows && marks.ends_group;
     output.memory_bytes = 2 * static_cast<int64_t>(limits_.page_bytes);
-    TRY(Queue(std::move(output), [this, plan, rows, page_rows](Built& built) {
-      built.Set(BuildPlain(*rows, limits_, page_rows), built.pages);
-    }));
+    next.emplace_back(std::move(output), std::move(rows));
+    if (next.size() > kTasksAfterPages) TRY(queue_next());
     begin = std::move(end);
   }
+  while (!next.empty()) TRY(queue_next());
   return {};
 }
 
@@ -277,10 +297,12 @@ Status MergeRun::Queue(Output output, std::function<void(Built&)> task) {
     const auto done = parquet::TryParquet("merge", [&] { task(*to); });
     if (!done.ok() && to->status.ok()) to->status = done;
   });
-  while (!outputs_.empty() &&
-         (pool_.Done(*outputs_.front().built) || outputs_.size() > kQueuedTasksMax ||
-          output_bytes_ > ahead_bytes_ || input_bytes_ + output_bytes_ > budget_)) {
-    TRY(WriteOldest());
+  while (!outputs_.empty() && (outputs_.size() > kQueuedTasksMax || output_bytes_ > ahead_bytes_ ||
+                               input_bytes_ + output_bytes_ > budget_)) {
+    // Half of it at once: this thread is not woken for each task.
+    const size_t half = (outputs_.size() + 1) / 2;
+    pool_.Wait(*outputs_[half - 1].built);
+    for (size_t i = 0; i < half; ++i) TRY(WriteOldest());
   }
   // Nothing is queued any more: it is pages kept for the next row group that take the room.
   if (input_bytes_ > budget_) LetGo();

@@ -61,6 +61,7 @@ class MergeRun {
   uint32_t PageRows(const GroupPlan& plan, uint32_t column, uint64_t* bytes) const;
   ChunkCursor* CursorOf(uint32_t part, uint32_t column);
   void ReadAhead(const ColumnRows& rows);
+  void ForgetColumn(const GroupPlan& plan, uint32_t column);
   void LetGo();
 
   Status Queue(Output output, std::function<void(Built&)> task);

@@ -27,14 +27,15 @@ int64_t MemoryOf(const parquet::PageHeader& header, const parquet::PageReading& 
 
 }  // namespace
 
-PageHandle::PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place,
+PageHandle::PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place, Chunk chunk,
                        const parquet::PageReading& reading, std::string name)
     : files_(files),
       gauge_(gauge),
       place_(std::move(place)),
       reading_(reading),
       name_(std::move(name)),
-      memory_bytes_(MemoryOf(place_.header, reading_)) {
+      memory_bytes_(MemoryOf(place_.header, reading_)),
+      chunk_(std::move(chunk)) {
   if (place_.keep_end > 0) {
     const int64_t rows = std::max(1, place_.header.values);
     memory_bytes_ = memory_bytes_ / rows * (place_.keep_end - place_.keep_begin);
@@ -54,21 +55,20 @@ std::shared_ptr<PageHandle> PageHandle::Fresh(uint32_t keep_begin, uint32_t keep
   Place place = place_;
   place.keep_begin = keep_begin;
   place.keep_end = keep_end;
-  return std::make_shared<PageHandle>(files_, gauge_, std::move(place), reading_, name_);
+  return std::make_shared<PageHandle>(files_, gauge_, std::move(place), Chunk(), reading_, name_);
 }
 
 Result<parquet::IndexedPage> PageHandle::Load() {
   const auto size = static_cast<size_t>(place_.header.compressed_bytes);
-  parquet::Buffer body;
-  if (place_.chunk != nullptr) {
-    body.Resize(size);
-    if (size > 0) {
-      std::memcpy(body.data(), place_.chunk->data() + (place_.offset - place_.chunk_begin), size);
+  auto indexed = [&]() -> Result<parquet::IndexedPage> {
+    if (chunk_.bytes == nullptr) {
+      return parquet::IndexPage(place_.header, TRY(files_.Read(place_.file, place_.offset, size)),
+                                reading_);
     }
-  } else {
-    body = TRY(files_.Read(place_.file, place_.offset, size));
-  }
-  auto page = TRY(parquet::IndexPage(place_.header, std::move(body), reading_));
+    const uint8_t* body = chunk_.bytes->data() + (place_.offset - chunk_.begin);
+    return parquet::IndexPage(place_.header, std::span(body, size), reading_);
+  };
+  auto page = TRY(indexed());
   if (place_.keep_end == 0) return page;
   return parquet::SlicePage(page, reading_.to, place_.keep_begin, place_.keep_end);
 }
@@ -78,6 +78,7 @@ Result<const parquet::IndexedPage*> PageHandle::Get() {
   if (!loaded_) {
     loaded_ = true;
     auto page = Load();
+    chunk_ = {};
     if (page.ok()) {
       page_ = std::move(*page);
     } else {
@@ -154,11 +155,17 @@ Result<parquet::PageHeader> ChunkCursor::ReadHeader() {
   return header;
 }
 
+std::shared_ptr<PageHandle> ChunkCursor::HandleOf(const parquet::PageHeader& header,
+                                                  uint64_t body) const {
+  const PageHandle::Place place{inputs_.parts[part_].file, body, header, 0, 0};
+  return std::make_shared<PageHandle>(*inputs_.files, gauge_, place,
+                                      PageHandle::Chunk{small_, place_.begin}, Reading(),
+                                      PageName());
+}
+
 void ChunkCursor::AddDictionary(const parquet::PageHeader& header, uint64_t body) {
   dictionary_entries_ = static_cast<uint32_t>(header.values);
-  PageHandle::Place place{inputs_.parts[part_].file, body, header, small_, place_.begin, 0, 0};
-  dictionary_ =
-      std::make_shared<PageHandle>(*inputs_.files, gauge_, std::move(place), Reading(), PageName());
+  dictionary_ = HandleOf(header, body);
 }
 
 Status ChunkCursor::NextPage() {
@@ -183,12 +190,11 @@ Status ChunkCursor::NextPage() {
       ref.dictionary = dictionary_;
       ref.dictionary_entries = dictionary_entries_;
     }
-    PageHandle::Place place{inputs_.parts[part_].file, body, header, small_, place_.begin, 0, 0};
-    ref.page = std::make_shared<PageHandle>(*inputs_.files, gauge_, std::move(place), Reading(),
-                                            PageName());
+    ref.page = HandleOf(header, body);
     if (ref.end > ref.begin) pages_.push_back(std::move(ref));
   }
   ++pages_seen_;
+  if (at_ == place_.bytes) small_.reset();
   return {};
 }
 

@@ -27,13 +27,18 @@ class PageHandle {
     uint32_t file = 0;
     uint64_t offset = 0;  // of the page's body
     parquet::PageHeader header;
-    std::shared_ptr<const parquet::Buffer> chunk;  // the whole chunk, if it is small
-    uint64_t chunk_begin = 0;                      // where that begins in the file
     // Only these rows are kept; all, if end is 0.
     uint32_t keep_begin = 0, keep_end = 0;
   };
 
-  PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place,
+  // Bytes of the file that have been read already.
+  struct Chunk {
+    std::shared_ptr<const parquet::Buffer> bytes;
+    uint64_t begin = 0;  // in the file
+  };
+
+  // chunk: none, or it has the page, which then is not read again.
+  PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place, Chunk chunk,
              const parquet::PageReading& reading, std::string name);
   ~PageHandle();
   PageHandle(const PageHandle&) = delete;
@@ -61,6 +66,7 @@ class PageHandle {
   bool reserved_ = false, claimed_ = false;
 
   std::mutex mutex_;
+  Chunk chunk_;  // until it is loaded
   bool loaded_ = false;
   Status status_;
   parquet::IndexedPage page_;
@@ -96,6 +102,7 @@ class ChunkCursor {
   std::string PageName() const;
   Error Bad(Error error) const;
   Error Bad(const char* what) const;
+  std::shared_ptr<PageHandle> HandleOf(const parquet::PageHeader& header, uint64_t body) const;
   void AddDictionary(const parquet::PageHeader& header, uint64_t body);
 
   const InputSet& inputs_;
@@ -104,8 +111,9 @@ class ChunkCursor {
   const uint32_t column_;
   const int chunk_number_;
   ChunkPlace place_;
-  std::shared_ptr<const parquet::Buffer> small_;  // the chunk's bytes
-  uint64_t at_ = 0;                               // of the next header, in the chunk
+  // The chunk's bytes, if they are few, while there are headers in them to be read.
+  std::shared_ptr<const parquet::Buffer> small_;
+  uint64_t at_ = 0;  // of the next header, in the chunk
   uint32_t pages_seen_ = 0;
   uint32_t rows_seen_ = 0;
   std::shared_ptr<PageHandle> dictionary_;

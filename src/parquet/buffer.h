@@ -12,6 +12,10 @@ namespace varve::parquet {
 // Owns a block of the process's page pool; moved, never copied. Growing keeps the bytes in use.
 class Buffer {
  public:
+  // Bytes behind the last that may be read and written, though not what they are: short values are
+  // copied without a look at their length.
+  static constexpr size_t kSlack = 32;
+
   Buffer() = default;
   ~Buffer() { Free(); }
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }

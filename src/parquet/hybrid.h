@@ -14,6 +14,9 @@ bool DecodeHybrid(std::span<const uint8_t> bytes, int bit_width, uint32_t count,
 extern template bool DecodeHybrid(std::span<const uint8_t>, int, uint32_t, uint8_t*);
 extern template bool DecodeHybrid(std::span<const uint8_t>, int, uint32_t, uint32_t*);
 
+// Whether they begin with a run of the value that is no shorter than count.
+bool IsOneRun(std::span<const uint8_t> bytes, int bit_width, uint32_t value, uint32_t count);
+
 // Appends them; runs of eight and more stay runs.
 template <typename T>
 void EncodeHybrid(const T* values, uint32_t count, int bit_width, Buffer& out);

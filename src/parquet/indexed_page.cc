@@ -16,6 +16,7 @@
 
 #include "core/bytes.h"
 #include "core/check.h"
+#include "parquet/codec.h"
 #include "parquet/crc32.h"
 #include "parquet/hybrid.h"
 #include "parquet/try_parquet.h"
@@ -34,33 +35,26 @@ struct Cursor {
   size_t left() const { return static_cast<size_t>(end - at); }
 };
 
-Status Decompress(int codec, std::span<const uint8_t> from, std::span<uint8_t> to) {
-  if (to.empty()) return {};
-  auto made = arrow::util::Codec::Create(static_cast<arrow::Compression::type>(codec));
-  if (!made.ok()) return Bad("its codec is not supported: " + made.status().message());
-  auto done = (*made)->Decompress(static_cast<int64_t>(from.size()), from.data(),
-                                  static_cast<int64_t>(to.size()), to.data());
-  if (!done.ok()) return Bad("does not decompress: " + done.status().message());
-  if (*done != static_cast<int64_t>(to.size())) return Bad("decompresses to another size");
-  return {};
+bool IsPacked(const PageHeader& header, int codec) {
+  const bool v2 = header.type == PageType::kDataV2;
+  return codec != arrow::Compression::UNCOMPRESSED && (!v2 || header.compressed);
+}
+
+Status CheckCrc(const PageHeader& header, std::span<const uint8_t> body) {
+  if (!header.crc || PageCrc32(body.data(), body.size()) == *header.crc) return {};
+  return Bad("has a checksum that is not that of its bytes");
 }
 
 // The page's bytes, with the levels of version 2 in front as they are.
-Result<Buffer> Unpacked(const PageHeader& header, Buffer body, int codec) {
+Result<Buffer> Unpacked(const PageHeader& header, std::span<const uint8_t> body, int codec) {
   const bool v2 = header.type == PageType::kDataV2;
   const auto size = static_cast<size_t>(header.uncompressed_bytes);
-  const bool packed = codec != arrow::Compression::UNCOMPRESSED && (!v2 || header.compressed);
-  if (!packed) {
-    if (size != body.size()) return Bad("is not as long as its header says");
-    return body;
-  }
   const size_t levels =
       v2 ? static_cast<size_t>(header.definition_bytes + header.repetition_bytes) : 0;
   Buffer out;
   out.Resize(size);
   if (levels > 0) std::memcpy(out.data(), body.data(), levels);
-  TRY(Decompress(codec, {body.data() + levels, body.size() - levels},
-                 {out.data() + levels, size - levels}));
+  TRY(Decompress(codec, body.subspan(levels), {out.data() + levels, size - levels}));
   return out;
 }
 
@@ -82,14 +76,13 @@ Status BitPackedLevels(Cursor& in, int16_t max_level, uint32_t rows, uint8_t* ou
   return {};
 }
 
-Status ReadLevels(const PageHeader& header, int16_t max_level, Cursor& in, uint32_t rows,
-                  uint8_t* out) {
+// Where the levels are; `in` goes on behind them.
+Result<std::span<const uint8_t>> LevelBytes(const PageHeader& header, Cursor& in) {
   std::span<const uint8_t> bytes;
   if (header.type == PageType::kDataV2) {
     in.at += header.repetition_bytes;
     bytes = {in.at, static_cast<size_t>(header.definition_bytes)};
   } else {
-    if (header.level_encoding == kBitPacked) return BitPackedLevels(in, max_level, rows, out);
     if (header.level_encoding != kRle) return Bad("has levels of an unknown encoding");
     if (in.left() < 4) return Bad("ends within its levels");
     const auto size = GetLe<uint32_t>(reinterpret_cast<const char*>(in.at));
@@ -98,9 +91,7 @@ Status ReadLevels(const PageHeader& header, int16_t max_level, Cursor& in, uint3
     bytes = {in.at, size};
   }
   in.at += bytes.size();
-  const int width = std::bit_width(static_cast<unsigned>(max_level));
-  if (!DecodeHybrid(bytes, width, rows, out)) return Bad("has fewer levels than rows");
-  return {};
+  return bytes;
 }
 
 // Keeps the levels only if a row is null.
@@ -111,7 +102,17 @@ Status IndexLevels(const PageHeader& header, const PageReading& reading, Cursor&
   if (max_level == 0) return {};
   Buffer levels;
   levels.Resize(page.rows);
-  TRY(ReadLevels(header, max_level, in, page.rows, levels.data()));
+  if (header.type == PageType::kData && header.level_encoding == kBitPacked) {
+    TRY(BitPackedLevels(in, max_level, page.rows, levels.data()));
+  } else {
+    const auto bytes = TRY(LevelBytes(header, in));
+    const int width = std::bit_width(static_cast<unsigned>(max_level));
+    const auto full = static_cast<uint32_t>(max_level);
+    if (IsOneRun(bytes, width, full, page.rows)) return {};
+    if (!DecodeHybrid(bytes, width, page.rows, levels.data())) {
+      return Bad("has fewer levels than rows");
+    }
+  }
   const uint8_t* at = levels.data();
   uint32_t values = 0;
   uint8_t most = 0;
@@ -358,12 +359,15 @@ ColumnShape ShapeOf(const pq::ColumnDescriptor& column) {
   return shape;
 }
 
-Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageReading& reading) {
-  if (header.crc && PageCrc32(body.data(), body.size()) != *header.crc) {
-    return Bad("has a checksum that is not that of its bytes");
-  }
+namespace {
+
+// bytes: not compressed.
+Result<IndexedPage> IndexBytes(const PageHeader& header, Buffer bytes, const PageReading& reading) {
   IndexedPage page;
-  page.bytes = TRY(Unpacked(header, std::move(body), reading.codec));
+  page.bytes = std::move(bytes);
+  if (page.bytes.size() != static_cast<size_t>(header.uncompressed_bytes)) {
+    return Bad("is not as long as its header says");
+  }
   page.rows = static_cast<uint32_t>(header.values);
   page.values = page.rows;
   Cursor in{page.bytes.data(), page.bytes.data() + page.bytes.size()};
@@ -371,6 +375,26 @@ Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageR
   TRY(IndexValues(header, reading, in, page));
   Widen(reading, page);
   return page;
+}
+
+}  // namespace
+
+Result<IndexedPage> IndexPage(const PageHeader& header, std::span<const uint8_t> body,
+                              const PageReading& reading) {
+  if (!IsPacked(header, reading.codec)) {
+    Buffer own;
+    own.Append(body.data(), body.size());
+    return IndexPage(header, std::move(own), reading);
+  }
+  TRY(CheckCrc(header, body));
+  return IndexBytes(header, TRY(Unpacked(header, body, reading.codec)), reading);
+}
+
+Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageReading& reading) {
+  const std::span<const uint8_t> bytes(body.data(), body.size());
+  if (IsPacked(header, reading.codec)) return IndexPage(header, bytes, reading);
+  TRY(CheckCrc(header, bytes));
+  return IndexBytes(header, std::move(body), reading);
 }
 
 IndexedPage SlicePage(const IndexedPage& page, const ColumnShape& shape, uint32_t begin,

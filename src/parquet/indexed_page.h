@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "core/result.h"
@@ -65,6 +66,9 @@ struct PageReading {
 
 // Checks, decompresses and indexes a page; body is what follows its header. Anything that is not
 // as the format wants it is kCorrupt.
+Result<IndexedPage> IndexPage(const PageHeader& header, std::span<const uint8_t> body,
+                              const PageReading& reading);
+// The same; a page that is not compressed keeps the body.
 Result<IndexedPage> IndexPage(const PageHeader& header, Buffer body, const PageReading& reading);
 
 // Rows [begin, end) alone, so that the rest need not be held.

@@ -21,8 +21,8 @@ namespace {
 
 const CrashPoint kBeforeRename{"convert.before_rename"};
 
-constexpr size_t kBlockBytes = 4 << 20;
-constexpr size_t kBlocksMax = 6;     // handed over, not yet written
+constexpr size_t kBlockBytes = 2 << 20;
+constexpr size_t kBlocksMax = 12;    // handed over, not yet written
 constexpr size_t kDiskAlign = 4096;  // of addresses and sizes that go past the page cache
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "core/bytes.h"
 #include "core/check.h"
+#include "parquet/codec.h"
 #include "parquet/crc32.h"
 #include "parquet/hybrid.h"
 
@@ -22,29 +23,19 @@ size_t LevelRoom(const ColumnShape& shape, uint32_t rows) {
   return 4 + HybridBytesMax(rows, LevelWidth(shape.max_level));
 }
 
-Result<std::unique_ptr<arrow::util::Codec>> MakeCodec(const CodecChoice& choice) {
-  auto made = arrow::util::Codec::Create(
-      static_cast<arrow::Compression::type>(choice.codec),
-      choice.has_level ? choice.level : arrow::util::kUseDefaultCompressionLevel);
-  if (!made.ok()) return MakeError(ErrorKind::kInvalid, "codec: " + made.status().message());
-  return std::move(*made);
-}
-
 // bytes from `from` on become a whole page, compressed and with its header in front.
 Status Seal(const CodecChoice& choice, size_t from, PageHeader header, EncodedPage& page) {
   const size_t size = page.bytes.size() - from;
   if (size > INT32_MAX) return MakeError(ErrorKind::kExhausted, "a page of more than 2 GiB");
   header.uncompressed_bytes = static_cast<int32_t>(size);
   if (choice.codec != arrow::Compression::UNCOMPRESSED) {
-    auto codec = TRY(MakeCodec(choice));
-    const int64_t most =
-        codec->MaxCompressedLen(static_cast<int64_t>(size), page.bytes.data() + from);
+    const std::span<const uint8_t> plain(page.bytes.data() + from, size);
     Buffer packed;
-    packed.Resize(kOwnHeaderBytesMax + static_cast<size_t>(most));
-    auto done = codec->Compress(static_cast<int64_t>(size), page.bytes.data() + from, most,
-                                packed.data() + kOwnHeaderBytesMax);
-    if (!done.ok()) return MakeError(ErrorKind::kInternal, "compress: " + done.status().message());
-    packed.Resize(kOwnHeaderBytesMax + static_cast<size_t>(*done));
+    packed.Resize(kOwnHeaderBytesMax + CompressedBytesMax(choice, size));
+    const std::span<uint8_t> room(packed.data() + kOwnHeaderBytesMax,
+                                  packed.size() - kOwnHeaderBytesMax);
+    const size_t packed_size = TRY(Compress(choice, plain, room));
+    packed.Resize(kOwnHeaderBytesMax + packed_size);
     page.bytes = std::move(packed);
     from = kOwnHeaderBytesMax;
   }
@@ -84,50 +75,21 @@ PageDraft::PageDraft(const ColumnShape& shape, uint32_t rows_max, size_t values_
   bytes_.Resize(front_);
 }
 
-void PageDraft::AppendLevels(uint32_t rows, uint8_t level) {
-  if (rows > 0) std::memset(levels_.Extend(rows), level, rows);
-}
-
-void PageDraft::AddNulls(uint32_t rows, uint8_t level) {
-  if (rows == 0) return;
-  if (levels_.empty()) AppendLevels(rows_, static_cast<uint8_t>(shape_.max_level));
-  AppendLevels(rows, level);
-  rows_ += rows;
-}
-
-void PageDraft::AddLevels(const uint8_t* levels, uint32_t rows, uint32_t values) {
-  if (rows == 0) return;
-  if (levels_.empty()) AppendLevels(rows_, static_cast<uint8_t>(shape_.max_level));
-  levels_.Append(levels, rows);
-  rows_ += rows;
-  values_ += values;
-}
-
-ValueRange PageDraft::AddRows(const IndexedPage& page, uint32_t row, uint32_t rows) {
-  const ValueRange values{page.ValueAt(row), page.ValueAt(row + rows)};
-  if (page.levels.empty()) {
-    AddFull(rows);
-  } else {
-    AddLevels(page.levels.data() + row, rows, values.last - values.first);
-  }
-  return values;
-}
-
 Result<EncodedPage> PageDraft::Finish(const CodecChoice& codec, PageEncoding encoding,
-                                      EncodedPage page) {
+                                      const PageRows& rows, EncodedPage page) {
   size_t from = front_;
-  page.nulls = rows_ - values_;
+  page.nulls = rows.rows - rows.values;
   if (shape_.max_level > 0) {
     const int width = LevelWidth(shape_.max_level);
     const auto full = static_cast<size_t>(shape_.max_level);
     page.level_counts.assign(full + 1, 0);
     Buffer levels;
-    if (levels_.empty()) {
-      EncodeRun(static_cast<uint32_t>(full), rows_, width, levels);
-      page.level_counts[full] = rows_;
+    if (rows.levels == nullptr) {
+      EncodeRun(static_cast<uint32_t>(full), rows.rows, width, levels);
+      page.level_counts[full] = rows.rows;
     } else {
-      EncodeHybrid(levels_.data(), rows_, width, levels);
-      for (uint32_t i = 0; i < rows_; ++i) ++page.level_counts[levels_.data()[i]];
+      EncodeHybrid(rows.levels, rows.rows, width, levels);
+      for (uint32_t i = 0; i < rows.rows; ++i) ++page.level_counts[rows.levels[i]];
     }
     CHECK(levels.size() + 4 + kOwnHeaderBytesMax <= front_);
     from -= levels.size() + 4;
@@ -137,27 +99,35 @@ Result<EncodedPage> PageDraft::Finish(const CodecChoice& codec, PageEncoding enc
     }
   }
   PageHeader header;
-  header.values = static_cast<int32_t>(rows_);
+  header.values = static_cast<int32_t>(rows.rows);
   header.encoding = encoding;
   page.bytes = std::move(bytes_);
   TRY(Seal(codec, from, header, page));
   return page;
 }
 
-Result<EncodedPage> PageDraft::FinishPlain(const CodecChoice& codec, ValueOrder order) && {
+ValueBounds PageDraft::Bounds(ValueOrder order, uint32_t values) const {
+  ValueBounds bounds(order);
+  bounds.AddPlain(shape_, bytes_.data() + front_, values);
+  return bounds;
+}
+
+Result<EncodedPage> PageDraft::FinishPlain(const CodecChoice& codec, ValueBounds bounds,
+                                           const PageRows& rows) && {
   EncodedPage page;
-  page.bounds = ValueBounds(order);
-  page.bounds.AddPlain(shape_, bytes_.data() + front_, values_);
-  if (shape_.is_bytes()) page.plain_bytes = static_cast<int64_t>(values_bytes() - values_ * 4ul);
+  page.bounds = std::move(bounds);
+  if (shape_.is_bytes()) {
+    page.plain_bytes = static_cast<int64_t>(bytes_.size() - front_ - rows.values * 4ul);
+  }
   if (shape_.physical == kBooleanType) PackBooleans(bytes_, front_);
-  return Finish(codec, kPlain, std::move(page));
+  return Finish(codec, kPlain, rows, std::move(page));
 }
 
 Result<EncodedPage> PageDraft::FinishIndices(const CodecChoice& codec, const uint32_t* indices,
-                                             int bit_width) && {
+                                             int bit_width, const PageRows& rows) && {
   *bytes_.Extend(1) = static_cast<uint8_t>(bit_width);
-  EncodeHybrid(indices, values_, bit_width, bytes_);
-  return Finish(codec, kRleDictionary, {});
+  EncodeHybrid(indices, rows.values, bit_width, bytes_);
+  return Finish(codec, kRleDictionary, rows, {});
 }
 
 Result<EncodedPage> EncodeDictionary(const Buffer& entries, uint32_t count,

@@ -7,16 +7,11 @@
 #include <vector>
 
 #include "core/result.h"
+#include "parquet/codec.h"
 #include "parquet/indexed_page.h"
 #include "parquet/value_order.h"
 
 namespace varve::parquet {
-
-struct CodecChoice {
-  int codec = 0;  // arrow::Compression
-  int level = 0;  // only if has_level
-  bool has_level = false;
-};
 
 // A finished page: header and body, ready to be written.
 struct EncodedPage {
@@ -31,46 +26,36 @@ struct EncodedPage {
   size_t size() const { return bytes.size() - begin; }
 };
 
-struct ValueRange {
-  uint32_t first = 0, last = 0;  // [first, last) of a page's values
+// Which rows a page has.
+struct PageRows {
+  uint32_t rows = 0, values = 0;    // values: rows that are not null
+  const uint8_t* levels = nullptr;  // one a row; nullptr: none is null
 };
 
-// A page being filled. The caller appends values to `values()` and says which rows have them.
+// A page being filled: the caller appends its values.
 class PageDraft {
  public:
   // For at most rows_max rows, of about values_bytes.
   PageDraft(const ColumnShape& shape, uint32_t rows_max, size_t values_bytes);
 
   Buffer& bytes() { return bytes_; }  // values are appended to its end
-  size_t values_bytes() const { return bytes_.size() - front_; }
-  uint32_t rows() const { return rows_; }
-  uint32_t values() const { return values_; }
 
-  void AddFull(uint32_t rows) {  // none of them null
-    if (!levels_.empty()) AppendLevels(rows, static_cast<uint8_t>(shape_.max_level));
-    rows_ += rows;
-    values_ += rows;
-  }
-  void AddNulls(uint32_t rows, uint8_t level);
-  // Which of a page's rows [row, row + rows) have values; those are the caller's to append.
-  ValueRange AddRows(const IndexedPage& page, uint32_t row, uint32_t rows);
-
+  // The bounds of the values.
+  ValueBounds Bounds(ValueOrder order, uint32_t values) const;
   // A page of PLAIN values.
-  Result<EncodedPage> FinishPlain(const CodecChoice& codec, ValueOrder order) &&;
+  Result<EncodedPage> FinishPlain(const CodecChoice& codec, ValueBounds bounds,
+                                  const PageRows& rows) &&;
   // A page of dictionary indices, which are not appended as values.
   Result<EncodedPage> FinishIndices(const CodecChoice& codec, const uint32_t* indices,
-                                    int bit_width) &&;
+                                    int bit_width, const PageRows& rows) &&;
 
  private:
-  void AppendLevels(uint32_t rows, uint8_t level);
-  void AddLevels(const uint8_t* levels, uint32_t rows, uint32_t values);
-  Result<EncodedPage> Finish(const CodecChoice& codec, PageEncoding encoding, EncodedPage page);
+  Result<EncodedPage> Finish(const CodecChoice& codec, PageEncoding encoding, const PageRows& rows,
+                             EncodedPage page);
 
   ColumnShape shape_;
   size_t front_ = 0;  // where values begin
   Buffer bytes_;
-  Buffer levels_;  // empty while every row has a value
-  uint32_t rows_ = 0, values_ = 0;
 };
 
 // A dictionary page of PLAIN entries.

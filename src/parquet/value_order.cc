@@ -153,6 +153,7 @@ void ValueBounds::AddPlain(const ColumnShape& shape, const uint8_t* data, uint32
       break;
   }
   if (values == 0) return;
+  ByteArrayBounds bounds;
   std::string_view low, high;
   const auto* at = reinterpret_cast<const char*>(data);
   for (uint32_t i = 0; i < values; ++i) {
@@ -160,12 +161,35 @@ void ValueBounds::AddPlain(const ColumnShape& shape, const uint8_t* data, uint32
     if (shape.is_bytes()) at += 4;
     const std::string_view value(at, size);
     at += size;
-    if (i == 0) low = high = value;
-    if (ValueLess(order_, value, low)) low = value;
-    if (ValueLess(order_, high, value)) high = value;
+    if (order_ == ValueOrder::kBytes) {
+      bounds.Add(value);
+    } else {
+      if (i == 0 || ValueLess(order_, value, low)) low = value;
+      if (i == 0 || ValueLess(order_, high, value)) high = value;
+    }
   }
+  if (order_ == ValueOrder::kBytes) return Add(bounds);
   Add(low);
   Add(high);
+}
+
+void ValueBounds::Add(const ByteArrayBounds& bounds) {
+  if (!bounds.has()) return;
+  Add(bounds.min());
+  Add(bounds.max());
+}
+
+void ByteArrayBounds::Compare(std::string_view value) {
+  if (!has_ || value < min_) min_ = value;
+  if (!has_ || value > max_) max_ = value;
+  has_ = true;
+  const size_t most = std::min(min_.size(), max_.size());
+  size_t prefix = 0;
+  while (prefix < most && min_[prefix] == max_[prefix]) ++prefix;
+  word_end_ = prefix + 8 <= most ? prefix + 8 : SIZE_MAX;
+  if (word_end_ == SIZE_MAX) return;
+  min_word_ = Word(min_.data() + prefix);
+  max_word_ = Word(max_.data() + prefix);
 }
 
 void ValueBounds::Merge(const ValueBounds& other) {
