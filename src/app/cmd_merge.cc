@@ -23,25 +23,23 @@ struct Options {
   bool no_copy = false, no_sync = false, quiet = false;
 };
 
-// "ts", "ts:desc", "ts:desc:nulls-first"
-Result<merge::SortKey> ParseKey(const std::string& text) {
+// "ts", "ts:desc", "ts:desc:nulls-first". A column's own name may have colons.
+merge::SortKey ParseKey(const std::string& text) {
   merge::SortKey key;
-  size_t at = text.find(':');
-  key.column = text.substr(0, at);
-  while (at != std::string::npos) {
-    const size_t next = text.find(':', at + 1);
-    const std::string word = text.substr(at + 1, next == std::string::npos ? next : next - at - 1);
+  key.column = text;
+  while (true) {
+    const size_t at = key.column.rfind(':');
+    if (at == std::string::npos || at == 0) return key;
+    const std::string word = key.column.substr(at + 1);
     if (word == "desc" || word == "asc") {
       key.descending = word == "desc";
     } else if (word == "nulls-first" || word == "nulls-last") {
       key.nulls_first = word == "nulls-first";
     } else {
-      return MakeError(ErrorKind::kInvalid, "--key " + text + ": no \"" + word +
-                                                "\", but asc, desc, nulls-first, nulls-last");
+      return key;
     }
-    at = next;
+    key.column.resize(at);
   }
-  return key;
 }
 
 Status Bytes(const char* name, const std::string& text, uint64_t min, uint64_t max, uint64_t& out) {
@@ -56,7 +54,7 @@ Status Bytes(const char* name, const std::string& text, uint64_t min, uint64_t m
 
 Result<merge::MergeOptions> ToMerge(const Options& options) {
   merge::MergeOptions out;
-  for (const std::string& key : options.keys) out.keys.push_back(TRY(ParseKey(key)));
+  for (const std::string& key : options.keys) out.keys.push_back(ParseKey(key));
   out.codec = TRY(parquet::ParseCodec(options.codec));
   out.threads = options.threads;
   constexpr uint64_t kMiB = 1 << 20;

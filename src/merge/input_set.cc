@@ -20,7 +20,8 @@ namespace pq = ::parquet;
 namespace {
 
 constexpr int64_t kPartRowsMax = int64_t{1} << 31;
-constexpr size_t kFootersAhead = 32;
+constexpr uint32_t kFootersOfATask = 8;
+constexpr size_t kFooterTasksAhead = 8;
 
 uint32_t LayoutOf(InputSet& inputs, uint32_t file, const pq::FileMetaData& footer) {
   const pq::SchemaDescriptor& schema = *footer.schema();
@@ -145,8 +146,10 @@ Status AddFile(InputSet& inputs, uint32_t file, const std::shared_ptr<pq::FileMe
   return read.ok() ? added : read;
 }
 
-struct Footer : TaskPool::Ticket {
-  std::optional<Result<std::shared_ptr<pq::FileMetaData>>> read;
+// Footers of consecutive files: a thread is not woken for each.
+struct Footers : TaskPool::Ticket {
+  uint32_t begin = 0, end = 0;
+  std::vector<Result<std::shared_ptr<pq::FileMetaData>>> read;
 };
 
 }  // namespace
@@ -157,21 +160,28 @@ Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::st
   InputSet inputs;
   inputs.files = std::make_unique<parquet::InputFiles>(paths, open_files_max);
   MetadataUnion metadata;
-  std::deque<std::shared_ptr<Footer>> ahead;
+  std::deque<std::shared_ptr<Footers>> ahead;
+  const auto count = static_cast<uint32_t>(paths.size());
   Status added;
-  for (uint32_t file = 0, next = 0; file < paths.size(); ++file) {
-    for (; next < paths.size() && ahead.size() < kFootersAhead; ++next) {
-      ahead.push_back(std::make_shared<Footer>());
-      pool.Submit(ahead.back(), [files = inputs.files.get(), next, to = ahead.back().get()] {
-        to->read = files->ReadFooter(next);
+  for (uint32_t next = 0; next < count || !ahead.empty();) {
+    for (; next < count && ahead.size() < kFooterTasksAhead; next = ahead.back()->end) {
+      auto footers = std::make_shared<Footers>();
+      footers->begin = next;
+      footers->end = std::min(count, next + kFootersOfATask);
+      pool.Submit(footers, [files = inputs.files.get(), to = footers.get()] {
+        for (uint32_t file = to->begin; file < to->end; ++file) {
+          to->read.push_back(files->ReadFooter(file));
+        }
       });
+      ahead.push_back(std::move(footers));
     }
-    const auto footer = std::move(ahead.front());
+    const auto footers = std::move(ahead.front());
     ahead.pop_front();
-    pool.Wait(*footer);
-    if (!added.ok()) continue;
-    added = footer->read->ok() ? AddFile(inputs, file, **footer->read, key, metadata)
-                               : Status(footer->read->error());
+    pool.Wait(*footers);
+    for (uint32_t file = footers->begin; file < footers->end && added.ok(); ++file) {
+      const auto& footer = footers->read[file - footers->begin];
+      added = footer.ok() ? AddFile(inputs, file, *footer, key, metadata) : footer.error();
+    }
   }
   if (!added.ok()) return std::move(added).error();
   inputs.first_part.push_back(static_cast<uint32_t>(inputs.parts.size()));

@@ -52,11 +52,6 @@ Status KeyOrder::Start(TaskPool& pool) {
   auto read = [&](uint32_t file, FirstKey& first) -> Status {
     Waiting waiting;
     waiting.cursor = std::make_unique<KeyCursor>(inputs_, keys_, gauge_, file);
-    if (const auto known = KnownFirstKey(file); known) {
-      waiting.first = *known;
-      first.waiting = std::move(waiting);
-      return {};
-    }
     if (!TRY(waiting.cursor->Start())) return {};
     waiting.first = OwnKey(waiting.cursor->key());
     const size_t bytes = waiting.cursor->memory_bytes();
@@ -67,6 +62,11 @@ Status KeyOrder::Start(TaskPool& pool) {
   };
   std::vector<std::shared_ptr<FirstKey>> firsts;
   for (uint32_t file = 0; file < inputs_.files->size(); ++file) {
+    if (auto known = KnownFirstKey(file); known) {
+      waiting_.push_back(
+          {std::move(*known), std::make_unique<KeyCursor>(inputs_, keys_, gauge_, file), false});
+      continue;
+    }
     firsts.push_back(std::make_shared<FirstKey>());
     pool.Submit(firsts.back(), [&read, file, to = firsts.back().get()] {
       const auto done = parquet::TryParquet("read keys", [&] { to->status = read(file, *to); });

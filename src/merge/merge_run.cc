@@ -233,7 +233,8 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
   // them.
   std::deque<std::pair<Output, std::shared_ptr<ColumnRows>>> next;
   auto queue_next = [&]() -> Status {
-    auto [output, rows] = std::move(next.front());
+    Output output = std::move(next.front().first);
+    const auto rows = std::move(next.front().second);
     next.pop_front();
     return Queue(std::move(output), [this, plan, rows, page_rows](Built& built) {
       built.Set(BuildPlain(*rows, limits_, page_rows), built.pages);

@@ -58,7 +58,13 @@ Result<parquet::PageFileWriter*> OutputFiles::ForGroup(uint32_t rows) {
 Status OutputFiles::Finish() {
   if (writer_ == nullptr) TRY(OpenNext());
   TRY(CloseLast());
-  for (const auto& output : outputs_) TRY(output->Publish(options_.sync));
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    auto published = outputs_[i]->Publish(options_.sync);
+    if (published.ok()) continue;
+    std::error_code gone;  // what is told is why
+    for (size_t k = 0; k < i; ++k) std::filesystem::remove(files_[k].path, gone);
+    return published;
+  }
   return {};
 }
 

@@ -1,5 +1,6 @@
 """`varve merge` on files of other writers, read back by other readers."""
 
+import json
 import random
 import subprocess
 
@@ -9,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from varve import BINARY
+from varve import BINARY, ROOT
 
 
 def merge(inputs, output, *options):
@@ -30,6 +31,14 @@ def table(rng, rows):
     })
 
 
+def write_by_hyparquet(path, rows, codec):
+    types = {"ts": "INT64", "type": "STRING", "text": "STRING", "amount": "DOUBLE",
+             "small": "INT32", "good": "BOOLEAN"}
+    columns = [[name, types[name], rows[name].to_pylist()] for name in rows.column_names]
+    subprocess.run(["node", ROOT / "build/readers/write.mjs", path, codec], check=True, text=True,
+                   input=json.dumps(columns))
+
+
 def write(rng, path, rows, writer):
     if writer == "duckdb":
         connection = duckdb.connect()
@@ -37,6 +46,8 @@ def write(rng, path, rows, writer):
         version = rng.choice(["V1", "V2"])
         connection.execute(f"COPY rows TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 2048, "
                            f"PARQUET_VERSION {version})")
+    elif writer == "hyparquet":
+        write_by_hyparquet(path, rows, rng.choice(["SNAPPY", "UNCOMPRESSED"]))
     elif writer == "polars":
         polars.from_arrow(rows).write_parquet(path, row_group_size=1000, data_page_size=4000)
     else:
@@ -48,7 +59,7 @@ def write(rng, path, rows, writer):
 def test_files_of_other_writers_become_one(tmp_path, codec):
     rng = random.Random(codec)
     inputs, rows = [], []
-    for number, writer in enumerate(["duckdb", "polars", "pyarrow"] * 2):
+    for number, writer in enumerate(["duckdb", "polars", "pyarrow", "hyparquet"] * 2):
         rows.append(table(rng, 4000))
         inputs.append(tmp_path / f"{number}.parquet")
         write(rng, inputs[-1], rows[-1], writer)

@@ -14,11 +14,6 @@
 namespace varve::merge {
 namespace {
 
-std::string Bytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 MergeOptions RandomOptions(Dice& dice, const std::vector<SortKey>& keys) {
   MergeOptions options;
   options.keys = keys;
@@ -63,7 +58,8 @@ void MergesAsASortDoes(uint64_t seed) {
 
   options.threads = options.threads % 3 + 1;
   ASSERT_TRUE(MergeFiles(paths, dir.File("again.parquet"), options).ok());
-  ASSERT_EQ(Bytes(dir.File("out.parquet")), Bytes(dir.File("again.parquet"))) << "seed " << seed;
+  ASSERT_EQ(BytesOf(dir.File("out.parquet")), BytesOf(dir.File("again.parquet")))
+      << "seed " << seed;
 }
 
 TEST(MergePropertyTest, MergesAsAStableSortDoes) {

@@ -215,6 +215,37 @@ TEST_F(MergeTest, FilesEndAtTheirBound) {
   EXPECT_THAT(summary_.files[1].path, HasSubstr("merged-00001.parquet"));
 }
 
+TEST_F(MergeTest, WhereOneFileCannotHaveItsNameNoneIsLeft) {
+  Dice dice(8);
+  Add(*RandomTable(dice, TwoColumns(), 1000, options_.keys));
+  options_.file_rows_max = 300;
+  std::filesystem::create_directory(dir_.File("merged-00002.parquet"));
+  const auto done = MergeFiles(paths_, dir_.File("merged.parquet"), options_);
+  ASSERT_FALSE(done.ok());
+  EXPECT_THAT(done.error().message, HasSubstr("merged-00002.parquet"));
+  EXPECT_FALSE(std::filesystem::exists(dir_.File("merged-00000.parquet")));
+  EXPECT_FALSE(std::filesystem::exists(dir_.File("merged-00003.parquet")));
+}
+
+// A file waits by the least key that its footer tells of.
+TEST_F(MergeTest, StatisticsThatLieAreFoundOut) {
+  for (const int64_t first : {int64_t{1}, int64_t{0x1122334455667788}}) {
+    arrow::Int64Builder ts;
+    for (int64_t row = 0; row < 1000; ++row) ASSERT_TRUE(ts.Append(first + row).ok());
+    Add(*arrow::Table::Make(arrow::schema({arrow::field("ts", arrow::int64(), false)}),
+                            {*ts.Finish()}));
+  }
+  std::string bytes = BytesOf(paths_[1]);
+  const std::string min("\x88\x77\x66\x55\x44\x33\x22\x11");
+  for (size_t at = bytes.size() / 2; (at = bytes.find(min, at)) != std::string::npos; ++at) {
+    bytes[at] = '\x89';
+  }
+  std::ofstream(paths_[1], std::ios::binary) << bytes;
+  const Error error = Failure();
+  EXPECT_EQ(error.kind, ErrorKind::kCorrupt);
+  EXPECT_THAT(error.message, HasSubstr(paths_[1]));
+}
+
 TEST_F(MergeTest, RowGroupsThatOverlapNoOtherAreCopied) {
   Tables tables;
   for (int64_t i = 2; i >= 0; --i) {
@@ -233,10 +264,7 @@ TEST_F(MergeTest, BadFilesAreNamedAndNothingIsLeftBehind) {
   Dice dice(8);
   Add(*RandomTable(dice, TwoColumns(), 10, options_.keys));
   const std::string bad = dir_.File("bad.parquet");
-  const std::string whole = [&] {
-    std::ifstream file(paths_[0], std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  }();
+  const std::string whole = BytesOf(paths_[0]);
   paths_.push_back(bad);
   for (const std::string& text :
        {std::string(), std::string("PAR1"), std::string("not a Parquet file at all"),
@@ -259,8 +287,7 @@ TEST_F(MergeTest, ChangedBytesNeverPassAPagesChecksum) {
   WriteRandomly(dice, dir_.File("seed.parquet"), *table);
   Add(*table);
   ASSERT_TRUE(MergeFiles(paths_, dir_.File("whole.parquet"), options_).ok());
-  std::ifstream file(dir_.File("whole.parquet"), std::ios::binary);
-  const std::string whole(std::istreambuf_iterator<char>(file), {});
+  const std::string whole = BytesOf(dir_.File("whole.parquet"));
   const std::string bad = dir_.File("bad.parquet");
   paths_ = {bad};
   options_.copy_groups = false;

@@ -6,6 +6,8 @@
 #include <parquet/properties.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 
 namespace varve::merge {
@@ -265,6 +267,11 @@ std::vector<std::string> SortedRows(const std::vector<std::shared_ptr<arrow::Tab
   for (const int64_t row : SortedOrder(*all, keys))
     sorted.push_back(rows[static_cast<size_t>(row)]);
   return sorted;
+}
+
+std::string BytesOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace varve::merge

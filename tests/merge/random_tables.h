@@ -34,6 +34,7 @@ void WriteRandomly(Dice& dice, const std::string& path, const arrow::Table& tabl
 void WriteTable(const std::string& path, const arrow::Table& table, int64_t group_rows = 1 << 20);
 
 std::shared_ptr<arrow::Table> ReadTable(const std::string& path);
+std::string BytesOf(const std::string& path);
 // Each row as text.
 std::vector<std::string> RowsOf(const arrow::Table& table);
 // The rows of all tables in order, stably sorted.
