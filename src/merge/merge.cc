@@ -50,9 +50,11 @@ std::vector<parquet::SortedBy> SortedByOf(const std::vector<KeyColumn>& keys) {
 class Merge {
  public:
   Merge(const std::string& output, const MergeOptions& options, TaskPool& pool)
-      : output_(output), options_(options), pool_(pool), temp_(options.temp_directory, output) {
-    rule_.unit = UnitOf(options.timestamps);
-  }
+      : output_(output),
+        options_(options),
+        pool_(pool),
+        temp_(options.temp_directory, output),
+        rule_{UnitOf(options.timestamps), nullptr} {}
 
   // Sorts what has to be, merges in passes what is too much at once, then the rest.
   Result<MergeSummary> Run(const std::vector<std::string>& inputs) {

@@ -58,7 +58,9 @@ bool SameLayout(const arrow::DataType& a, const arrow::DataType& b) {
 Result<std::shared_ptr<arrow::Buffer>> InUnit(const arrow::ArrayData& data, TimestampUnit from,
                                               TimestampUnit to) {
   const int64_t end = data.offset + data.length;
-  std::shared_ptr<arrow::Buffer> buffer = *arrow::AllocateBuffer(end * int64_t{sizeof(int64_t)});
+  auto made = arrow::AllocateBuffer(end * int64_t{sizeof(int64_t)});
+  if (!made.ok()) return MakeError(ErrorKind::kExhausted, made.status().message());
+  std::shared_ptr<arrow::Buffer> buffer = std::move(*made);
   auto* out = reinterpret_cast<int64_t*>(buffer->mutable_data());
   std::fill(out, out + end, 0);
   const auto* values = data.GetValues<int64_t>(1);
