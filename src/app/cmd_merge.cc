@@ -15,6 +15,7 @@ namespace {
 struct Options {
   std::vector<std::string> inputs, keys;
   std::string output, codec = "lz4", memory = "256 MiB", temp, unsorted = "refuse";
+  std::string timestamps = "keep";
   std::string group_bytes = "64 MiB", page_bytes = "1 MiB", dictionary_bytes = "1 MiB";
   std::string file_bytes;
   uint64_t file_rows = 0;
@@ -72,6 +73,8 @@ Result<merge::MergeOptions> ToMerge(const Options& options) {
   out.file_rows_max = options.file_rows;
   out.copy_groups = !options.no_copy;
   out.sync = !options.no_sync;
+  if (options.timestamps == "millis") out.timestamps = merge::Timestamps::kMillis;
+  if (options.timestamps == "micros") out.timestamps = merge::Timestamps::kMicros;
   out.unsorted = options.unsorted == "sort" ? merge::Unsorted::kSort : merge::Unsorted::kRefuse;
   out.temp_directory = options.temp;
   return out;
@@ -138,6 +141,10 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
   command->add_option("--file-rows", options->file_rows,
                       "Begin another file after so many: OUT-00000.parquet, OUT-00001.parquet, …");
   command->add_option("--file-size", options->file_bytes, "Begin another file after so much");
+  command
+      ->add_option("--timestamps", options->timestamps,
+                   "Their unit: keep (default; the finest where files differ), millis, micros")
+      ->check(CLI::IsMember({"keep", "millis", "micros"}));
   command->add_option("--unsorted", options->unsorted, "An input that is not sorted: refuse, sort")
       ->check(CLI::IsMember({"refuse", "sort"}));
   command->add_option("--temp", options->temp, "Directory for sorting (default: the output's)");

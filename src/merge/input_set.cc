@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "merge/schema_union.h"
+#include "merge/timestamp_rule.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -96,7 +97,13 @@ Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileM
   return {};
 }
 
-// What all files that have a key say of it. Arrow's schema tells of the columns: all must have it.
+// Tells of the columns' types, which are those of the output only if no file has others.
+bool IsOfColumns(const std::string& key) {
+  return key == "ARROW:schema" || key == "pandas" || key == "parquet.avro.schema" ||
+         key == "avro.schema";
+}
+
+// What all files that have a key say of it. What tells of the columns all must have.
 class MetadataUnion {
  public:
   void Add(const pq::FileMetaData& footer) {
@@ -108,11 +115,11 @@ class MetadataUnion {
       ++found->second.files;
     }
   }
-  std::vector<std::pair<std::string, std::string>> Agreed(bool one_layout) const {
+  std::vector<std::pair<std::string, std::string>> Agreed(bool as_output) const {
     std::vector<std::pair<std::string, std::string>> out;
     for (const auto& [key, value] : values_) {
-      const bool of_columns = key == "ARROW:schema" || key == "pandas";
-      if (!value.agreed || (of_columns && (!one_layout || value.files < files_))) continue;
+      if (!value.agreed) continue;
+      if (IsOfColumns(key) && (!as_output || value.files < files_)) continue;
       out.emplace_back(key, value.text);
     }
     return out;
@@ -155,7 +162,8 @@ struct Footers : TaskPool::Ticket {
 }  // namespace
 
 Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
-                            uint32_t open_files_max, TaskPool& pool) {
+                            uint32_t open_files_max, TaskPool& pool,
+                            const TimestampRule& timestamps) {
   if (paths.empty()) return MakeError(ErrorKind::kInvalid, "no inputs");
   InputSet inputs;
   inputs.files = std::make_unique<parquet::InputFiles>(paths, open_files_max);
@@ -185,8 +193,9 @@ Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::st
   }
   if (!added.ok()) return std::move(added).error();
   inputs.first_part.push_back(static_cast<uint32_t>(inputs.parts.size()));
-  TRY(UniteSchemas(inputs));
-  inputs.metadata = metadata.Agreed(inputs.layouts.size() == 1);
+  TRY(UniteSchemas(inputs, timestamps));
+  ConvertRanges(inputs, key);
+  inputs.metadata = metadata.Agreed(inputs.layouts.size() == 1 && inputs.layouts[0].as_output);
   return inputs;
 }
 

@@ -37,7 +37,8 @@ struct Part {
   uint32_t rows = 0;
   uint64_t row_bytes = 1;  // on average, not compressed
   std::vector<ChunkPlace> chunks;
-  // Of the first key column, as the footer has them; what relies on them finds out if they lie.
+  // Of the first key column, by the footer, as values of the output; what relies on them finds out
+  // if they lie.
   bool has_range = false;
   bool has_nulls = true;  // or it is not known
   std::string range_min, range_max;
@@ -50,6 +51,14 @@ struct Layout {
   std::vector<int> chunk_of;                 // by output column; -1: these files do not have it
   std::vector<parquet::ColumnShape> shapes;  // by chunk
   bool as_output = false;                    // the output's schema, column by column
+};
+
+// What becomes of columns of times.
+struct TimestampRule {
+  // That all have, INT96 too; kNone: the finest of the inputs, and INT96 is kept.
+  parquet::TimestampUnit unit = parquet::TimestampUnit::kNone;
+  // Of the merge that this is a part of: its columns of times are what these become.
+  std::shared_ptr<const ::parquet::SchemaDescriptor> like;
 };
 
 struct OutputColumn {
@@ -78,7 +87,8 @@ struct InputSet {
 
 // Reads the footers, with the pool's threads; key: the first key column.
 Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
-                            uint32_t open_files_max, TaskPool& pool);
+                            uint32_t open_files_max, TaskPool& pool,
+                            const TimestampRule& timestamps = {});
 
 // "a.parquet: column ts, row group 3: what"
 Error InPlace(const InputSet& inputs, const Part& part, const std::string& column, Error error);

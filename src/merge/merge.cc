@@ -27,6 +27,18 @@ Status Check(const MergeOptions& options) {
   return {};
 }
 
+parquet::TimestampUnit UnitOf(Timestamps timestamps) {
+  switch (timestamps) {
+    case Timestamps::kMillis:
+      return parquet::TimestampUnit::kMillis;
+    case Timestamps::kMicros:
+      return parquet::TimestampUnit::kMicros;
+    case Timestamps::kKeep:
+      break;
+  }
+  return parquet::TimestampUnit::kNone;
+}
+
 std::vector<parquet::SortedBy> SortedByOf(const std::vector<KeyColumn>& keys) {
   std::vector<parquet::SortedBy> out;
   for (const KeyColumn& key : keys) {
@@ -38,7 +50,11 @@ std::vector<parquet::SortedBy> SortedByOf(const std::vector<KeyColumn>& keys) {
 class Merge {
  public:
   Merge(const std::string& output, const MergeOptions& options, TaskPool& pool)
-      : output_(output), options_(options), pool_(pool), temp_(options.temp_directory, output) {}
+      : output_(output),
+        options_(options),
+        pool_(pool),
+        temp_(options.temp_directory, output),
+        rule_{UnitOf(options.timestamps), nullptr} {}
 
   // Sorts what has to be, merges in passes what is too much at once, then the rest.
   Result<MergeSummary> Run(const std::vector<std::string>& inputs) {
@@ -57,8 +73,8 @@ class Merge {
 
  private:
   Status Open(const std::vector<std::string>& paths) {
-    set_ = std::make_unique<InputSet>(
-        TRY(OpenInputs(paths, options_.keys.front().column, options_.open_files_max, pool_)));
+    set_ = std::make_unique<InputSet>(TRY(
+        OpenInputs(paths, options_.keys.front().column, options_.open_files_max, pool_, rule_)));
     set_->page_bytes_max = std::max(kPageBytesMin, options_.memory_bytes_max / 2);
     keys_ = TRY(FindKeys(*set_, options_.keys));
     return {};
@@ -91,6 +107,7 @@ class Merge {
       paths.push_back(inputs.size() == 1 ? inputs.front() : TRY(temp_.Next()));
       if (inputs.size() == 1) continue;
       Merge merge(paths.back(), inner, pool_);
+      merge.rule_.like = set_->schema;
       TRY(merge.Open(inputs));
       TRY(merge.MergeAll());
     }
@@ -120,6 +137,7 @@ class Merge {
   const MergeOptions options_;
   TaskPool& pool_;
   TempFiles temp_;
+  TimestampRule rule_;
   std::unique_ptr<InputSet> set_;
   std::vector<KeyColumn> keys_;
   MergeSummary summary_;

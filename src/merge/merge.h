@@ -20,6 +20,10 @@ struct SortKey {
 
 enum class Unsorted : uint8_t { kRefuse, kSort };
 
+// The unit of columns of times. kKeep: the inputs', the finest where they differ; INT96 stays.
+// Otherwise all have that one, rounded down if it is coarser, and INT96 becomes INT64.
+enum class Timestamps : uint8_t { kKeep, kMillis, kMicros };
+
 struct MergeProgress {
   uint64_t rows_written = 0, rows_total = 0;
   uint64_t bytes_written = 0;
@@ -43,6 +47,7 @@ struct MergeOptions {
   uint64_t file_rows_max = 0;
   uint64_t file_bytes_max = 0;
 
+  Timestamps timestamps = Timestamps::kKeep;
   Unsorted unsorted = Unsorted::kRefuse;
   std::string temp_directory;  // empty: the output's
   bool sync = true;            // the output is on the disk before it has its name
@@ -68,8 +73,9 @@ struct MergeSummary {
 
 // Equal keys keep the order of the inputs, and within one of its rows. With a bound on the file
 // size or rows, `output` "a.parquet" stands for a-00000.parquet, a-00001.parquet, …
-// kInvalid: types that conflict, or an input that is not sorted (code UNSORTED); kCorrupt: an input
-// that is damaged. Both name the file, and neither leaves an output behind.
+// kInvalid: types that conflict, an input that is not sorted (code UNSORTED), or a time that the
+// output's unit has no room for (TIMESTAMP_RANGE); kCorrupt: an input that is damaged. Both name
+// the file, and neither leaves an output behind.
 Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const std::string& output,
                                 const MergeOptions& options);
 

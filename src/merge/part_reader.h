@@ -21,6 +21,7 @@ class PartReader {
   Result<std::shared_ptr<arrow::RecordBatch>> Next(uint32_t from, uint32_t rows);
 
  private:
+  Status CheckTimes(size_t column) const;  // of INT96
   Error Bad(const arrow::Status& status) const;
   Result<std::shared_ptr<arrow::RecordBatch>> AsOutput(const arrow::RecordBatch& batch) const;
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "merge/timestamp_rule.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -23,7 +24,7 @@ using pq::schema::PrimitiveNode;
 // A top-level column, as seen so far.
 struct Field {
   NodePtr node;
-  uint32_t layout = 0;  // that it was first seen in, for messages
+  uint32_t layout = 0;  // that has this type, for messages
   size_t seen = 0;      // layouts that have it
   bool optional = false;
 };
@@ -63,24 +64,25 @@ bool SameDecimal(const pq::schema::Node& a, const pq::schema::Node& b) {
   return !IsPlain(a) && a.logical_type()->is_decimal() && SameLogical(a, b);
 }
 
-// A node is in one tree only: it knows its parent.
-NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition) {
+// A node is in one tree only: it knows its parent. path: the node's, dotted.
+NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition, const std::string& path,
+             const TimestampRule& rule) {
   if (node.is_primitive()) {
-    const auto& old = static_cast<const PrimitiveNode&>(node);
-    return PrimitiveNode::Make(old.name(), repetition, old.logical_type(), old.physical_type(),
-                               old.type_length(), old.field_id());
+    return WithRule(static_cast<const PrimitiveNode&>(node), repetition, path, rule);
   }
   const auto& old = static_cast<const GroupNode&>(node);
   NodeVector fields;
   for (int i = 0; i < old.field_count(); ++i) {
-    fields.push_back(Copy(*old.field(i), old.field(i)->repetition()));
+    const auto& field = *old.field(i);
+    fields.push_back(Copy(field, field.repetition(), path + "." + field.name(), rule));
   }
   return GroupNode::Make(old.name(), repetition, fields,
                          IsPlain(old) ? nullptr : old.logical_type(), old.field_id());
 }
 
 // The one that holds the values of both; nullptr: there is none.
-const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node& b) {
+const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node& b,
+                              const TimestampRule& rule) {
   if (!a.is_primitive() || !b.is_primitive()) {
     return a.is_primitive() == b.is_primitive() && a.Equals(&b) ? &a : nullptr;
   }
@@ -94,19 +96,19 @@ const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node&
   if (IsFloat(one) && IsFloat(other)) {
     return one.physical_type() == pq::Type::DOUBLE ? &a : &b;
   }
-  return nullptr;
+  return FinerTimes(one, other, rule);
 }
 
 // A node that holds the values of both, as rows: a type that is stored in another way, or groups
 // that differ in what may be null or in the names that a list's parts have. nullptr: there is none.
-NodePtr RowNode(const pq::schema::Node& a, const pq::schema::Node& b) {
+NodePtr RowNode(const pq::schema::Node& a, const pq::schema::Node& b, const TimestampRule& rule) {
   const bool repeated = a.is_repeated() && b.is_repeated();
   if (a.is_repeated() != b.is_repeated() || a.is_primitive() != b.is_primitive()) return nullptr;
   const auto repetition = repeated                             ? pq::Repetition::REPEATED
                           : a.is_optional() || b.is_optional() ? pq::Repetition::OPTIONAL
                                                                : pq::Repetition::REQUIRED;
   if (a.is_primitive()) {
-    const pq::schema::Node* wider = Wider(a, b);
+    const pq::schema::Node* wider = Wider(a, b, rule);
     if (wider == nullptr && SameDecimal(a, b)) wider = &a;
     if (wider == nullptr) return nullptr;
     const auto& of = static_cast<const PrimitiveNode&>(*wider);
@@ -120,7 +122,7 @@ NodePtr RowNode(const pq::schema::Node& a, const pq::schema::Node& b) {
   NodeVector fields;
   for (int i = 0; i < one.field_count(); ++i) {
     if (by_name && one.field(i)->name() != other.field(i)->name()) return nullptr;
-    NodePtr field = RowNode(*one.field(i), *other.field(i));
+    NodePtr field = RowNode(*one.field(i), *other.field(i), rule);
     if (field == nullptr) return nullptr;
     fields.push_back(std::move(field));
   }
@@ -130,7 +132,7 @@ NodePtr RowNode(const pq::schema::Node& a, const pq::schema::Node& b) {
 
 std::string GroupText(const pq::schema::Node& node) {
   NodeVector fields;
-  fields.push_back(Copy(node, node.repetition()));
+  fields.push_back(Copy(node, node.repetition(), node.name(), {}));
   pq::SchemaDescriptor schema;
   schema.Init(GroupNode::Make("schema", pq::Repetition::REQUIRED, fields));
   std::shared_ptr<arrow::Schema> as_arrow;
@@ -149,7 +151,7 @@ std::string TypeText(const pq::schema::Node& node) {
 
 class Union {
  public:
-  explicit Union(InputSet& inputs) : inputs_(inputs) {}
+  Union(InputSet& inputs, const TimestampRule& rule) : inputs_(inputs), rule_(rule) {}
 
   Status Add(uint32_t at) {
     const GroupNode& root = *inputs_.layouts[at].schema->group_node();
@@ -165,14 +167,15 @@ class Union {
         return MakeError(ErrorKind::kInvalid, Path(at) + ": has two columns named " + node->name());
       }
       if (node->is_optional()) field.optional = true;
-      const pq::schema::Node* wider = Wider(*field.node, *node);
+      const pq::schema::Node* wider = Wider(*field.node, *node, rule_);
       if (wider == nullptr) {
-        NodePtr by_rows = RowNode(*field.node, *node);
+        NodePtr by_rows = RowNode(*field.node, *node, rule_);
         if (by_rows == nullptr) return Conflict(field, *node, at);
         inputs_.nested = true;
         field.node = std::move(by_rows);
       } else if (wider == node.get()) {
         field.node = node;
+        field.layout = at;
       }
     }
     return {};
@@ -185,7 +188,7 @@ class Union {
       const auto repetition = field.node->is_repeated() ? pq::Repetition::REPEATED
                               : optional                ? pq::Repetition::OPTIONAL
                                                         : pq::Repetition::REQUIRED;
-      nodes.push_back(Copy(*field.node, repetition));
+      nodes.push_back(Copy(*field.node, repetition, field.node->name(), rule_));
     }
     return GroupNode::Make("schema", pq::Repetition::REQUIRED, nodes);
   }
@@ -201,6 +204,7 @@ class Union {
   }
 
   InputSet& inputs_;
+  const TimestampRule& rule_;
   std::vector<Field> fields_;
   std::map<std::string, size_t> by_name_;
 };
@@ -233,8 +237,8 @@ void PlaceColumns(InputSet& inputs, Layout& layout) {
 
 }  // namespace
 
-Status UniteSchemas(InputSet& inputs) {
-  Union together(inputs);
+Status UniteSchemas(InputSet& inputs, const TimestampRule& timestamps) {
+  Union together(inputs, timestamps);
   for (uint32_t i = 0; i < inputs.layouts.size(); ++i) TRY(together.Add(i));
   auto schema = std::make_shared<pq::SchemaDescriptor>();
   TRY(parquet::TryParquet("unite the schemas", [&] { schema->Init(together.Root()); }));

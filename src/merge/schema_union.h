@@ -1,6 +1,7 @@
 // One schema for all inputs: columns by name, in the order of the first file that has them; a
 // column that a file lacks or may leave out is optional; integers and floats are as wide as the
-// widest. Anything else that differs is a conflict. Included by .cc files only.
+// widest, times as fine as the finest or as the rule wants them. Anything else that differs is a
+// conflict. Included by .cc files only.
 #pragma once
 
 #include <parquet/schema.h>
@@ -14,6 +15,6 @@
 namespace varve::merge {
 
 // Fills schema, columns, and the layouts' chunk_of.
-Status UniteSchemas(InputSet& inputs);
+Status UniteSchemas(InputSet& inputs, const TimestampRule& timestamps);
 
 }  // namespace varve::merge

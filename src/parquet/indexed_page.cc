@@ -1,7 +1,8 @@
 // 1. The page's checksum, if it has one. 2. Decompression; without a codec the bytes read are the
 //    page. 3. Levels become bytes, or nothing where no row is null. 4. Values: PLAIN stays where it
 //    is and byte arrays are walked once; indices are unpacked; what is delta-coded or split is
-//    decoded by libparquet into PLAIN. 5. Narrower integers and floats are widened.
+//    decoded by libparquet into PLAIN. 5. Narrower integers and floats are widened, and times
+//    brought to the unit that is wanted; of a dictionary's page, its entries.
 // Every length, count and index is checked here, so that nothing after it has to.
 #include "parquet/indexed_page.h"
 
@@ -293,14 +294,32 @@ void WidenValues(IndexedPage& page) {
   page.data = page.bytes.data();
 }
 
-void Widen(const PageReading& reading, IndexedPage& page) {
-  if (reading.from.physical == reading.to.physical || page.has_indices) return;
+Status ConvertTimes(const PageReading& reading, IndexedPage& page) {
+  const TimestampUnit to = reading.to.unit;
+  Buffer times;
+  times.Resize(size_t{page.values} * sizeof(int64_t));
+  auto* out = times.As<int64_t>();
+  const bool fits = reading.from.physical == pq::Type::INT96
+                        ? ConvertInt96(to, page.data, page.values, out)
+                        : ConvertTimestamps(reading.from.unit, to, page.data, page.values, out);
+  if (!fits) return TimestampRangeError(to);
+  page.bytes = std::move(times);
+  page.data = page.bytes.data();
+  return {};
+}
+
+// From the file's type to the one that is wanted.
+Status Convert(const PageReading& reading, IndexedPage& page) {
+  if (page.has_indices) return {};
+  if (reading.from.unit != reading.to.unit) return ConvertTimes(reading, page);
+  if (reading.from.physical == reading.to.physical) return {};
   if (reading.to.physical == pq::Type::INT64) {
     WidenValues<int32_t, int64_t>(page);
   } else {
     CHECK(reading.to.physical == pq::Type::DOUBLE);
     WidenValues<float, double>(page);
   }
+  return {};
 }
 
 Status IndexValues(const PageHeader& header, const PageReading& reading, Cursor in,
@@ -334,7 +353,7 @@ Status IndexValues(const PageHeader& header, const PageReading& reading, Cursor 
 }  // namespace
 
 ColumnShape ShapeOf(const pq::ColumnDescriptor& column) {
-  ColumnShape shape{column.physical_type(), 0, column.max_definition_level()};
+  ColumnShape shape{column.physical_type(), 0, column.max_definition_level(), UnitOf(column)};
   switch (column.physical_type()) {
     case pq::Type::BOOLEAN:
       shape.width = 1;
@@ -373,7 +392,7 @@ Result<IndexedPage> IndexBytes(const PageHeader& header, Buffer bytes, const Pag
   Cursor in{page.bytes.data(), page.bytes.data() + page.bytes.size()};
   if (header.is_data()) TRY(IndexLevels(header, reading, in, page));
   TRY(IndexValues(header, reading, in, page));
-  Widen(reading, page);
+  TRY(Convert(reading, page));
   return page;
 }
 

@@ -10,6 +10,7 @@
 #include "core/result.h"
 #include "parquet/buffer.h"
 #include "parquet/page_header.h"
+#include "parquet/timestamp_unit.h"
 
 namespace parquet {
 class ColumnDescriptor;
@@ -22,6 +23,7 @@ struct ColumnShape {
   int32_t physical = 0;  // the format's Type
   uint32_t width = 0;    // bytes of a value; a boolean has one; 0: bytes with their length in front
   int16_t max_level = 0;  // the definition level of a value that is there
+  TimestampUnit unit = TimestampUnit::kNone;
 
   bool is_bytes() const { return width == 0; }
 };
@@ -60,12 +62,12 @@ struct PageReading {
   const ::parquet::ColumnDescriptor* column = nullptr;  // the file's
   int codec = 0;                                        // arrow::Compression
   ColumnShape from;
-  ColumnShape to;                   // wider integers and floats, or more levels
+  ColumnShape to;  // wider integers and floats, times of another unit, or more levels
   uint32_t dictionary_entries = 0;  // that its indices may name
 };
 
 // Checks, decompresses and indexes a page; body is what follows its header. Anything that is not
-// as the format wants it is kCorrupt.
+// as the format wants it is kCorrupt; a time that the finer unit has no room for is kInvalid.
 Result<IndexedPage> IndexPage(const PageHeader& header, std::span<const uint8_t> body,
                               const PageReading& reading);
 // The same; a page that is not compressed keeps the body.

@@ -78,6 +78,81 @@ def test_files_of_other_writers_become_one(tmp_path, codec):
         assert found == sum(row["ts"] == pushed for row in expected)
 
 
+def times(rng, unit, rows):
+    each = {"ms": 1, "us": 1000, "ns": 1_000_000}[unit]  # in a millisecond
+
+    def time():
+        return rng.randrange(-2000 * each, 2000 * each)
+
+    return pyarrow.table({
+        "ts": pyarrow.array(sorted(time() for _ in range(rows)), pyarrow.timestamp(unit, "UTC")),
+        "at": pyarrow.array([rng.choice([None, time()]) for _ in range(rows)],
+                            pyarrow.timestamp(unit)),
+        "id": [f"{unit} {number}" for number in range(rows)],
+    })
+
+
+def in_unit(rows, to):
+    """(ts, at, id) of each row, rounded down as Python's division does."""
+    nanos = {"ms": 1_000_000, "us": 1000, "ns": 1}
+
+    def converted(name):
+        column = rows[name]
+        return [value if value is None else value * nanos[column.type.unit] // nanos[to]
+                for value in column.cast(pyarrow.int64()).to_pylist()]
+
+    return list(zip(converted("ts"), converted("at"), rows["id"].to_pylist()))
+
+
+@pytest.mark.parametrize("choice,unit", [("keep", "ns"), ("millis", "ms"), ("micros", "us")])
+def test_timestamps_of_every_unit_become_one(tmp_path, choice, unit):
+    rng = random.Random(choice)
+    inputs, expected = [], []
+    for number, of in enumerate(["ms", "us", "ns"] * 2):
+        rows = times(rng, of, 3000)
+        inputs.append(tmp_path / f"{number}.parquet")
+        pyarrow.parquet.write_table(rows, inputs[-1], row_group_size=1000, data_page_size=3000,
+                                    version="2.6", use_dictionary=number % 2 == 0)
+        expected += in_unit(rows, unit)
+    expected.sort(key=lambda row: row[0])  # stable, as the merge is
+    output = tmp_path / "merged.parquet"
+    code, said = merge(inputs, output, "--key", "ts", "--timestamps", choice)
+    assert code == 0, said
+    read = pyarrow.parquet.read_table(output)
+    assert read.schema.field("ts").type == pyarrow.timestamp(unit, "UTC")
+    assert read.schema.field("at").type == pyarrow.timestamp(unit)
+    assert in_unit(read, unit) == expected
+    assert polars.read_parquet(output)["id"].to_list() == [row[2] for row in expected]
+    for pushed in (expected[100][0], expected[-1][0]):  # the statistics do not lie
+        time = pyarrow.scalar(pushed, pyarrow.timestamp(unit, "UTC"))
+        found = pyarrow.parquet.read_table(output, filters=[("ts", "=", time)])
+        assert found.num_rows == sum(row[0] == pushed for row in expected)
+    counted, first = duckdb.sql(f"SELECT count(*), epoch_us(min(ts)) FROM '{output}'").fetchone()
+    least = expected[0][0] * 1000 // {"ms": 1, "us": 1000, "ns": 10**6}[unit]
+    assert counted == 18000
+    assert first - least in (0, unit == "ns")  # DuckDB rounds nanoseconds of UTC towards zero
+    code, said = merge(inputs, output, "--key", "ts", "--timestamps", "seconds")
+    assert code != 0 and "--timestamps" in said
+
+
+def test_int96_becomes_microseconds(tmp_path):
+    rng = random.Random(96)
+    old, new, output = tmp_path / "old.parquet", tmp_path / "new.parquet", tmp_path / "out.parquet"
+    spark, iceberg = times(rng, "ns", 500), times(rng, "us", 500)
+    pyarrow.parquet.write_table(spark, old, use_deprecated_int96_timestamps=True)
+    pyarrow.parquet.write_table(iceberg, new)
+    code, said = merge([old, new], output, "--key", "ts")
+    assert code == 1 and str(old) in said and str(new) in said
+    code, said = merge([old, new], output, "--key", "ts", "--timestamps", "micros")
+    assert code == 0, said
+    expected = sorted(in_unit(spark, "us") + in_unit(iceberg, "us"), key=lambda row: row[0])
+    read = pyarrow.parquet.read_table(output)
+    assert read.schema.field("ts").type == pyarrow.timestamp("us", "UTC")
+    assert in_unit(read, "us") == expected
+    counted = duckdb.sql(f"SELECT count(*), epoch_us(min(ts)) FROM '{output}'").fetchone()
+    assert counted == (1000, expected[0][0])
+
+
 def test_what_cannot_be_merged_is_said_and_leaves_nothing(tmp_path):
     rng = random.Random(1)
     good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
