@@ -59,9 +59,9 @@ class Arena {
   }
 
   void Give(void* block, size_t size) {
-    auto* at = static_cast<char*>(block);
     const std::lock_guard lock(mutex_);
-    if (at < begin_ || at >= begin_ + kReservedBytes) return std::free(block);
+    const auto at = reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(begin_);
+    if (begin_ == nullptr || at >= kReservedBytes) return std::free(block);
     free_[ClassOf(size)].push_back(block);
     if (--blocks_out_ > 0) return;
     for (auto& free : free_) free.clear();
