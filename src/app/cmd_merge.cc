@@ -140,7 +140,7 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
                       "Of a column in a row group; 0: no dictionaries (default: 1 MiB)");
   command
       ->add_option("--bloom", options->bloom,
-                   "COLUMN that has a Bloom filter in each row group; several, any but booleans")
+                   "COLUMN that has a Bloom filter in each row group; several")
       ->allow_extra_args(false);
   command->add_option("--file-rows", options->file_rows,
                       "Begin another file after so many: OUT-00000.parquet, OUT-00001.parquet, …");

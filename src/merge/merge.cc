@@ -1,5 +1,7 @@
 #include "merge/merge.h"
 
+#include <parquet/schema.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -44,7 +46,9 @@ Status ChooseFilters(const std::vector<std::string>& names, InputSet& inputs) {
     size_t at = 0;
     while (at < inputs.columns.size() && inputs.columns[at].name != name) ++at;
     if (at == inputs.columns.size()) return bad("there is no such column");
-    if (!parquet::ValueFilter::Suits(inputs.columns[at].shape)) return bad("it is a boolean");
+    if (!parquet::ValueFilter::Suits(*inputs.schema->Column(static_cast<int>(at)))) {
+      return bad("booleans and half floats have none");
+    }
     inputs.columns[at].filtered = true;
   }
   return {};

@@ -3,6 +3,7 @@
 #include <arrow/io/memory.h>
 #include <parquet/bloom_filter.h>
 #include <parquet/properties.h>
+#include <parquet/schema.h>
 #include <parquet/types.h>
 #include <parquet/xxhasher.h>
 
@@ -62,7 +63,11 @@ ValueFilter::ValueFilter(const ColumnShape& shape, uint64_t distinct_max)
 
 ValueFilter::~ValueFilter() = default;
 
-bool ValueFilter::Suits(const ColumnShape& shape) { return shape.physical != pq::Type::BOOLEAN; }
+bool ValueFilter::Suits(const pq::ColumnDescriptor& column) {
+  const auto& logical = column.logical_type();
+  return column.physical_type() != pq::Type::BOOLEAN &&
+         (logical == nullptr || !logical->is_float16());
+}
 
 void ValueFilter::Expect(uint64_t distinct_max) {
   const std::lock_guard lock(mutex_);

@@ -19,7 +19,8 @@
 
 namespace parquet {
 class BlockSplitBloomFilter;
-}
+class ColumnDescriptor;
+}  // namespace parquet
 
 namespace varve::parquet {
 
@@ -31,8 +32,8 @@ class ValueFilter {
   ValueFilter(const ColumnShape& shape, uint64_t distinct_max);
   ~ValueFilter();
 
-  // Of a type that readers look for in filters: any but booleans.
-  static bool Suits(const ColumnShape& shape);
+  // Booleans have no filter. Nor has half a float, which readers widen before they hash it.
+  static bool Suits(const ::parquet::ColumnDescriptor& column);
 
   // Fewer than was thought; nothing was added yet.
   void Expect(uint64_t distinct_max);
