@@ -318,11 +318,15 @@ TEST_F(BloomTest, AFilterThatIsDamagedIsNotCopied) {
 }
 
 TEST_F(BloomTest, FiltersAreThereAfterSortingAndPasses) {
-  for (int i = 0; i < 20; ++i) Add(*EvenNumbers(2000, 1 << 20, i, i % 2 == 0 ? 20 : -20), 500);
+  for (int i = 0; i < 240; ++i) {
+    Add(*EvenNumbers(200, 1 << 20, i, i % 10 == 0 ? -240 : 240));
+  }
   options_.unsorted = Unsorted::kSort;
   options_.memory_bytes_max = 1;  // the least
   options_.group_rows_max = 8000;
-  EXPECT_EQ(Merged().files_sorted, 10u);
+  const MergeSummary done = Merged();
+  EXPECT_EQ(done.files_sorted, 24u);
+  EXPECT_GT(done.passes, 1u);
   CheckFile(out());
 }
 
@@ -330,9 +334,13 @@ TEST_F(BloomTest, ColumnsThatCannotHaveAFilterAreNamed) {
   const auto some = EvenNumbers(500, 20, 0, 1);
   arrow::BooleanBuilder good;
   ASSERT_TRUE(good.AppendValues(std::vector<bool>(500, true)).ok());
-  Add(**some->AddColumn(6, arrow::field("good", arrow::boolean()),
-                        std::make_shared<arrow::ChunkedArray>(*good.Finish())));
-  for (const char* name : {"good", "nothing"}) {
+  arrow::HalfFloatBuilder half;
+  ASSERT_TRUE(half.AppendValues(std::vector<uint16_t>(500, 1)).ok());
+  const auto more = *some->AddColumn(6, arrow::field("good", arrow::boolean()),
+                                     std::make_shared<arrow::ChunkedArray>(*good.Finish()));
+  Add(**more->AddColumn(7, arrow::field("half", arrow::float16()),
+                        std::make_shared<arrow::ChunkedArray>(*half.Finish())));
+  for (const char* name : {"good", "half", "nothing"}) {
     options_.bloom_columns = {"s", name};
     const Error error = Failure();
     EXPECT_EQ(error.kind, ErrorKind::kInvalid);
