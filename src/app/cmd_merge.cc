@@ -13,7 +13,7 @@ namespace varve::app {
 namespace {
 
 struct Options {
-  std::vector<std::string> inputs, keys;
+  std::vector<std::string> inputs, keys, bloom;
   std::string output, codec = "lz4", memory = "256 MiB", temp, unsorted = "refuse";
   std::string timestamps = "keep";
   std::string group_bytes = "64 MiB", page_bytes = "1 MiB", dictionary_bytes = "1 MiB";
@@ -72,6 +72,7 @@ Result<merge::MergeOptions> ToMerge(const Options& options) {
   out.group_rows_max = options.group_rows;
   out.file_rows_max = options.file_rows;
   out.copy_groups = !options.no_copy;
+  out.bloom_columns = options.bloom;
   out.sync = !options.no_sync;
   if (options.timestamps == "millis") out.timestamps = merge::Timestamps::kMillis;
   if (options.timestamps == "micros") out.timestamps = merge::Timestamps::kMicros;
@@ -138,6 +139,10 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
                       "Bytes of a page, not compressed (default: 1 MiB)");
   command->add_option("--dictionary-size", options->dictionary_bytes,
                       "Of a column in a row group; 0: no dictionaries (default: 1 MiB)");
+  command
+      ->add_option("--bloom", options->bloom,
+                   "COLUMN that has a Bloom filter in each row group; several")
+      ->allow_extra_args(false);
   command->add_option("--file-rows", options->file_rows,
                       "Begin another file after so many: OUT-00000.parquet, OUT-00001.parquet, …");
   command->add_option("--file-size", options->file_bytes, "Begin another file after so much");
@@ -157,6 +162,7 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
 Examples:
   varve merge --key ts part-*.parquet -o day.parquet
   varve merge --key ts --compression zstd:3 --memory-limit '512 MiB' in/*.parquet -o out.parquet
+  varve merge --key ts --bloom user_id --bloom url in/*.parquet -o out.parquet
   varve merge --key tenant --key ts:desc --file-rows 1000000 a.parquet b.parquet -o c.parquet)");
   command->callback([&chosen, options] { chosen.run = [options] { return Run(*options); }; });
 }

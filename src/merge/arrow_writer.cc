@@ -2,15 +2,19 @@
 
 #include <arrow/util/key_value_metadata.h>
 #include <parquet/arrow/schema.h>
-#include <parquet/properties.h>
 
 #include "merge/output_files.h"
 #include "parquet/sink_stream.h"
 #include "parquet/try_parquet.h"
+#include "parquet/value_filter.h"
 
 namespace varve::merge {
 
 namespace pq = ::parquet;
+
+namespace {
+constexpr int64_t kListValuesGuess = 8;  // of a row
+}
 
 Status FromArrow(const arrow::Status& status, std::string_view doing, ErrorKind kind) {
   if (status.ok()) return {};
@@ -33,6 +37,19 @@ Status ArrowOutput::Open() {
   return {};
 }
 
+// A list may have more values than the row group has rows: the filters begin with more room, and
+// are folded to what was needed.
+void ArrowOutput::EnableFilters(pq::WriterProperties::Builder& builder) const {
+  for (const std::string& name : options_.bloom_columns) {
+    const auto* column = inputs_.schema->Column(inputs_.schema->ColumnIndex(name));
+    pq::BloomFilterOptions filter;
+    filter.ndv = options_.group_rows_max;
+    if (column->max_repetition_level() > 0) *filter.ndv *= kListValuesGuess;
+    filter.fpp = parquet::kFalsePositivesMax;
+    builder.enable_bloom_filter(name, filter);
+  }
+}
+
 std::shared_ptr<pq::WriterProperties> ArrowOutput::Properties() const {
   pq::WriterProperties::Builder builder;
   builder.created_by("varve")
@@ -48,6 +65,7 @@ std::shared_ptr<pq::WriterProperties> ArrowOutput::Properties() const {
   } else {
     builder.dictionary_pagesize_limit(options_.dictionary_bytes_max);
   }
+  EnableFilters(builder);
   std::vector<pq::SortingColumn> sorting;
   for (const KeyColumn& key : keys_) {
     sorting.push_back({static_cast<int>(key.column), key.descending, key.nulls_first});

@@ -3,6 +3,7 @@
 
 #include <arrow/api.h>
 #include <parquet/arrow/writer.h>
+#include <parquet/properties.h>
 
 #include <memory>
 #include <string>
@@ -41,6 +42,7 @@ class ArrowOutput {
  private:
   Status OpenNext();
   Status CloseLast();
+  void EnableFilters(::parquet::WriterProperties::Builder& builder) const;
   std::shared_ptr<::parquet::WriterProperties> Properties() const;
 
   const InputSet& inputs_;

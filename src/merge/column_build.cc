@@ -15,8 +15,9 @@ constexpr size_t kPageGrowth = 4;
 
 class PlainColumn {
  public:
-  PlainColumn(const ColumnRows& rows, const PageLimits& limits, Lanes lanes)
-      : column_(*rows.column), limits_(limits), lanes_(std::move(lanes)) {
+  PlainColumn(const ColumnRows& rows, const PageLimits& limits, Lanes lanes,
+              parquet::ValueFilter* filter)
+      : column_(*rows.column), limits_(limits), lanes_(std::move(lanes)), filter_(filter) {
     lanes_.FillValues();
   }
 
@@ -34,6 +35,7 @@ class PlainColumn {
     const auto size = static_cast<size_t>(lanes_.NextValues(levels, rows, width, begin) - begin);
     draft.bytes().Resize(draft.bytes().size() - rows * width + size);
     const auto values = static_cast<uint32_t>(size / width);
+    if (filter_ != nullptr) filter_->Add(begin, values);
     return FinishPage(draft, draft.Bounds(column_.order, values), {rows, values, levels});
   }
 
@@ -41,8 +43,10 @@ class PlainColumn {
     const size_t bytes_max = size_t{limits_.page_bytes} * kPageGrowth;
     while (rows > 0) {
       PageDraft draft(column_.shape, rows, limits_.page_bytes + limits_.page_bytes / 8);
+      const size_t begin = draft.bytes().size();
       parquet::ByteArrayBounds seen;
       const auto taken = lanes_.NextByteArrays(levels, rows, bytes_max, draft.bytes(), seen);
+      if (filter_ != nullptr) filter_->Add(draft.bytes().data() + begin, taken.values);
       auto bounds = parquet::ValueBounds(column_.order);
       if (column_.order == parquet::ValueOrder::kBytes) {
         bounds.Add(seen);
@@ -64,14 +68,15 @@ class PlainColumn {
   const OutputColumn& column_;
   const PageLimits& limits_;
   Lanes lanes_;
+  parquet::ValueFilter* const filter_;
   std::vector<EncodedPage> pages_;
 };
 
 }  // namespace
 
 Result<std::vector<EncodedPage>> BuildPlain(const ColumnRows& rows, const PageLimits& limits,
-                                            uint32_t page_rows) {
-  PlainColumn column(rows, limits, TRY(Lanes::Open(rows)));
+                                            uint32_t page_rows, parquet::ValueFilter* filter) {
+  PlainColumn column(rows, limits, TRY(Lanes::Open(rows)), filter);
   for (uint32_t begin = rows.begin; begin < rows.end; begin += page_rows) {
     TRY(column.AddRows(std::min(page_rows, rows.end - begin)));
   }

@@ -7,6 +7,7 @@
 #include "core/result.h"
 #include "merge/lanes.h"
 #include "parquet/page_encoder.h"
+#include "parquet/value_filter.h"
 
 namespace varve::merge {
 
@@ -16,8 +17,10 @@ struct PageLimits {
 };
 
 // Pages of values. A page that grows far beyond the limit is ended before its rows are.
+// Here and below the values are added to filter, if there is one.
 Result<std::vector<parquet::EncodedPage>> BuildPlain(const ColumnRows& rows,
-                                                     const PageLimits& limits, uint32_t page_rows);
+                                                     const PageLimits& limits, uint32_t page_rows,
+                                                     parquet::ValueFilter* filter);
 
 // One dictionary for the row group and pages of indices, where all rows have indices already and
 // it is smaller than the values; else pages of values.
@@ -26,6 +29,7 @@ Result<std::vector<parquet::EncodedPage>> BuildPlain(const ColumnRows& rows,
 // an entry is hashed once however many rows have it.
 Result<std::vector<parquet::EncodedPage>> BuildDictionary(const ColumnRows& rows,
                                                           const PageLimits& limits,
-                                                          uint32_t page_rows);
+                                                          uint32_t page_rows,
+                                                          parquet::ValueFilter* filter);
 
 }  // namespace varve::merge

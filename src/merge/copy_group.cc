@@ -7,6 +7,7 @@
 #include "parquet/crc32.h"
 #include "parquet/page_header.h"
 #include "parquet/try_parquet.h"
+#include "parquet/value_filter.h"
 
 namespace varve::merge {
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr uint64_t kChunkBytesMax = 32 << 20;  // it is in memory as a whole
 constexpr int64_t kIndexBytesMax = 16 << 20;
+constexpr uint64_t kFilterBytesMax = 8 << 20;
 
 Error Bad(const InputSet& inputs, const Part& part, uint32_t column, size_t page,
           std::string what) {
@@ -39,13 +41,26 @@ std::unique_ptr<pq::ColumnIndex> ReadColumnIndex(const InputSet& inputs, const P
   return made.ok() ? std::move(index) : nullptr;
 }
 
+Result<std::string> ReadFilter(const InputSet& inputs, const Part& part, uint32_t column) {
+  const ChunkPlace& place = part.chunks[column];
+  const auto bytes = TRY(inputs.files->Read(part.file, place.filter_begin, place.filter_bytes));
+  auto filter = parquet::CheckFilter({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (filter.ok()) return filter;
+  return InPlace(inputs, part, inputs.columns[column].name, std::move(filter).error());
+}
+
 }  // namespace
 
 bool MayCopy(const InputSet& inputs, const Part& part, int16_t codec, uint32_t rows_min,
              uint32_t rows_max) {
   if (!inputs.layout(part).as_output || part.rows < rows_min || part.rows > rows_max) return false;
-  for (const ChunkPlace& chunk : part.chunks) {
+  for (size_t i = 0; i < part.chunks.size(); ++i) {
+    const ChunkPlace& chunk = part.chunks[i];
     if (chunk.codec != codec || chunk.bytes > kChunkBytesMax) return false;
+    if (inputs.columns[i].filtered &&
+        (chunk.filter_bytes == 0 || chunk.filter_bytes > kFilterBytesMax)) {
+      return false;
+    }
   }
   return true;
 }
@@ -53,6 +68,7 @@ bool MayCopy(const InputSet& inputs, const Part& part, int16_t codec, uint32_t r
 Result<CopiedChunk> ReadChunk(const InputSet& inputs, const Part& part, uint32_t column) {
   const ChunkPlace& place = part.chunks[column];
   CopiedChunk chunk;
+  if (inputs.columns[column].filtered) chunk.filter = TRY(ReadFilter(inputs, part, column));
   chunk.bytes = TRY(inputs.files->Read(part.file, place.begin, place.bytes));
   uint64_t rows = 0;
   size_t number = 0;
@@ -94,6 +110,7 @@ Status WriteChunk(const InputSet& inputs, const Part& part, uint32_t column,
       ErrorKind::kCorrupt));
   const auto index = ReadColumnIndex(inputs, part, column, *old);
   TRY(writer.CopyBytes({reinterpret_cast<const char*>(chunk.bytes.data()), chunk.bytes.size()}));
+  if (!chunk.filter.empty()) writer.AddFilter(chunk.filter);
   const bool fits = index != nullptr && index->null_pages().size() == chunk.pages.size();
   return writer.EndCopiedColumn(*old, chunk.pages, fits ? index.get() : nullptr);
 }

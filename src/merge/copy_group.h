@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/result.h"
@@ -20,9 +21,11 @@ bool MayCopy(const InputSet& inputs, const Part& part, int16_t codec, uint32_t r
 struct CopiedChunk {
   parquet::Buffer bytes;
   std::vector<parquet::CopiedPage> pages;
+  std::string filter;  // of a column that is filtered
 };
 
-// Reads the chunk, and checks that its pages are as many rows as the part.
+// Reads the chunk, and checks that its pages are as many rows as the part; with its Bloom filter,
+// if the output's is to have one.
 Result<CopiedChunk> ReadChunk(const InputSet& inputs, const Part& part, uint32_t column);
 
 // Adds the chunk, with what the input says of it.

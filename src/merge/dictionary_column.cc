@@ -46,6 +46,11 @@ class DictionaryColumn {
     return all && gathered > 0 && Pays(gathered);
   }
 
+  void AddTo(parquet::ValueFilter& filter) const {
+    filter.Expect(entries_.size());
+    filter.Add(entries_.plain().data(), entries_.size());
+  }
+
   Result<std::vector<EncodedPage>> Finish(uint32_t rows, uint32_t page_rows) {
     std::vector<EncodedPage> out;
     out.push_back(TRY(parquet::EncodeDictionary(entries_.plain(), entries_.size(), limits_.codec)));
@@ -116,12 +121,15 @@ class DictionaryColumn {
 }  // namespace
 
 Result<std::vector<EncodedPage>> BuildDictionary(const ColumnRows& rows, const PageLimits& limits,
-                                                 uint32_t page_rows) {
+                                                 uint32_t page_rows, parquet::ValueFilter* filter) {
   {
     DictionaryColumn column(rows, limits, TRY(Lanes::Open(rows)));
-    if (column.Gather()) return column.Finish(rows.end - rows.begin, limits.page_rows_max);
+    if (column.Gather()) {
+      if (filter != nullptr) column.AddTo(*filter);
+      return column.Finish(rows.end - rows.begin, limits.page_rows_max);
+    }
   }
-  return BuildPlain(rows, limits, page_rows);
+  return BuildPlain(rows, limits, page_rows, filter);
 }
 
 }  // namespace varve::merge

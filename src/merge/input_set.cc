@@ -58,6 +58,18 @@ Result<ChunkPlace> PlaceOf(const pq::ColumnChunkMetaData& chunk, uint64_t file_b
   return place;
 }
 
+// A filter whose length or place is not good is one that is not there.
+void PlaceFilter(const pq::ColumnChunkMetaData& chunk, uint64_t file_bytes, ChunkPlace& place) {
+  const int64_t begin = chunk.bloom_filter_offset().value_or(0);
+  const int64_t size = chunk.bloom_filter_length().value_or(0);
+  if (begin < 4 || size <= 0 || static_cast<uint64_t>(begin) > file_bytes ||
+      static_cast<uint64_t>(size) > file_bytes - static_cast<uint64_t>(begin)) {
+    return;
+  }
+  place.filter_begin = static_cast<uint64_t>(begin);
+  place.filter_bytes = static_cast<uint64_t>(size);
+}
+
 void AddRange(const pq::ColumnChunkMetaData& chunk, Part& part) {
   const auto stats = chunk.encoded_statistics();
   if (stats == nullptr || !stats->has_min || !stats->has_max) return;
@@ -88,6 +100,7 @@ Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileM
     auto place = PlaceOf(*chunk, inputs.files->file_bytes(file));
     if (!place.ok()) return InPlace(inputs, part, name, std::move(place).error());
     if (name == key) AddRange(*chunk, part);
+    PlaceFilter(*chunk, inputs.files->file_bytes(file), *place);
     bytes += place->uncompressed;
     part.chunks.push_back(*place);
   }

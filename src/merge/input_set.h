@@ -26,7 +26,8 @@ namespace varve::merge {
 struct ChunkPlace {
   uint64_t begin = 0, bytes = 0;
   uint64_t uncompressed = 0;
-  int16_t codec = 0;  // arrow::Compression
+  uint64_t filter_begin = 0, filter_bytes = 0;  // of a Bloom filter; no bytes: there is none
+  int16_t codec = 0;                            // arrow::Compression
   bool has_dictionary = false;
 };
 
@@ -65,6 +66,7 @@ struct OutputColumn {
   std::string name;  // dotted path
   parquet::ColumnShape shape;
   parquet::ValueOrder order = parquet::ValueOrder::kNone;
+  bool filtered = false;  // its chunks have Bloom filters
 };
 
 struct InputSet {

@@ -1,5 +1,7 @@
 #include "merge/merge.h"
 
+#include <parquet/schema.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -9,6 +11,7 @@
 #include "merge/sort_file.h"
 #include "merge/temp_files.h"
 #include "parquet/codec.h"
+#include "parquet/value_filter.h"
 
 namespace varve::merge {
 
@@ -47,6 +50,22 @@ std::vector<parquet::SortedBy> SortedByOf(const std::vector<KeyColumn>& keys) {
   return out;
 }
 
+Status ChooseFilters(const std::vector<std::string>& names, InputSet& inputs) {
+  for (const std::string& name : names) {
+    auto bad = [&](const char* what) {
+      return MakeError(ErrorKind::kInvalid, "a Bloom filter on column " + name + ": " + what);
+    };
+    size_t at = 0;
+    while (at < inputs.columns.size() && inputs.columns[at].name != name) ++at;
+    if (at == inputs.columns.size()) return bad("there is no such column");
+    if (!parquet::ValueFilter::Suits(*inputs.schema->Column(static_cast<int>(at)))) {
+      return bad("booleans and half floats have none");
+    }
+    inputs.columns[at].filtered = true;
+  }
+  return {};
+}
+
 class Merge {
  public:
   Merge(const std::string& output, const MergeOptions& options, TaskPool& pool)
@@ -77,6 +96,7 @@ class Merge {
         OpenInputs(paths, options_.keys.front().column, options_.open_files_max, pool_, rule_)));
     set_->page_bytes_max = std::max(kPageBytesMin, options_.memory_bytes_max / 2);
     keys_ = TRY(FindKeys(*set_, options_.keys));
+    TRY(ChooseFilters(options_.bloom_columns, *set_));
     return {};
   }
 
@@ -99,6 +119,7 @@ class Merge {
     inner.codec = *parquet::ParseCodec("lz4");
     inner.file_rows_max = inner.file_bytes_max = 0;
     inner.sync = false;
+    inner.bloom_columns.clear();
     inner.unsorted = Unsorted::kRefuse;
     inner.progress = nullptr;
     for (const auto& [first, last] : groups) {

@@ -43,6 +43,10 @@ struct MergeOptions {
   uint32_t dictionary_bytes_max = 1 << 20;  // of a column in a row group; 0: no dictionaries
   bool copy_groups = true;                  // those that overlap no other are not encoded again
 
+  // That have a Bloom filter in each row group, of 1 % false positives; not booleans or half
+  // floats.
+  std::vector<std::string> bloom_columns;
+
   // A file ends with the row group that reaches one of these; 0: no bound.
   uint64_t file_rows_max = 0;
   uint64_t file_bytes_max = 0;

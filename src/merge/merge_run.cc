@@ -199,6 +199,14 @@ void MergeRun::LetGo() {
   for (auto& [at, cursor] : cursors_) cursor->Unload();
 }
 
+// Threads add values of several pages to one filter, which is held until its row group is.
+std::shared_ptr<parquet::ValueFilter> MergeRun::FilterOf(const GroupPlan& plan, uint32_t column) {
+  if (!inputs_.columns[column].filtered) return nullptr;
+  auto filter = std::make_shared<parquet::ValueFilter>(inputs_.columns[column].shape, plan.rows);
+  output_bytes_ += filter->memory_bytes();
+  return filter;
+}
+
 Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
                              Output marks) {
   uint64_t bytes = 0;
@@ -208,6 +216,7 @@ Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint3
     begin.push_back(slot.begin);
     end.push_back(slot.end);
   }
+  marks.filter = FilterOf(*plan, column);
   const bool large = bytes > kOneTaskBytes;
   const bool trim = static_cast<int64_t>(bytes) * 4 > budget_;
   if (large) return QueuePages(plan, column, page_rows, trim, marks);
@@ -218,9 +227,10 @@ Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint3
     for (const PageRef& ref : pages) indices = indices && ref.dictionary != nullptr;
   }
   marks.memory_bytes = static_cast<int64_t>(bytes);
-  return Queue(std::move(marks), [this, plan, rows, page_rows, indices](Built& built) {
-    built.Set(indices ? BuildDictionary(*rows, limits_, page_rows)
-                      : BuildPlain(*rows, limits_, page_rows),
+  auto* filter = marks.filter.get();
+  return Queue(std::move(marks), [this, plan, rows, page_rows, indices, filter](Built& built) {
+    built.Set(indices ? BuildDictionary(*rows, limits_, page_rows, filter)
+                      : BuildPlain(*rows, limits_, page_rows, filter),
               built.pages);
   });
 }
@@ -236,8 +246,9 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
     Output output = std::move(next.front().first);
     const auto rows = std::move(next.front().second);
     next.pop_front();
-    return Queue(std::move(output), [this, plan, rows, page_rows](Built& built) {
-      built.Set(BuildPlain(*rows, limits_, page_rows), built.pages);
+    auto* filter = output.filter.get();
+    return Queue(std::move(output), [this, plan, rows, page_rows, filter](Built& built) {
+      built.Set(BuildPlain(*rows, limits_, page_rows, filter), built.pages);
     });
   };
   for (uint32_t row = 0; row < plan->rows; row += page_rows) {
@@ -254,6 +265,7 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
     output.ends_column = stop == plan->rows;
     output.ends_group = stop == plan->rows && marks.ends_group;
     output.memory_bytes = 2 * static_cast<int64_t>(limits_.page_bytes);
+    output.filter = marks.filter;
     next.emplace_back(std::move(output), std::move(rows));
     if (next.size() > kTasksAfterPages) TRY(queue_next());
     begin = std::move(end);
@@ -272,7 +284,8 @@ Status MergeRun::QueueCopy(const GroupPlan& plan) {
     output.group_rows = column == 0 ? plan.rows : 0;
     output.begins_column = output.ends_column = true;
     output.ends_group = column + 1 == columns;
-    output.memory_bytes = static_cast<int64_t>(part.chunks[column].bytes);
+    const ChunkPlace& place = part.chunks[column];
+    output.memory_bytes = static_cast<int64_t>(place.bytes + place.filter_bytes);
     TRY(Queue(std::move(output), [this, number, column, footer](Built& built) {
       auto chunk = ReadChunk(inputs_, inputs_.parts[number], column);
       if (!chunk.ok()) {
@@ -319,6 +332,14 @@ Status MergeRun::WriteOldest() {
   return Write(output);
 }
 
+Status MergeRun::EndColumn(const Output& output) {
+  if (output.filter != nullptr) {
+    filter_bytes_ += output.filter->memory_bytes();
+    writer_->AddFilter(TRY(output.filter->Encode()));
+  }
+  return writer_->EndColumn();
+}
+
 Status MergeRun::Write(const Output& output) {
   const Built& built = *output.built;
   if (output.group_rows > 0) {
@@ -332,10 +353,12 @@ Status MergeRun::Write(const Output& output) {
     TRY(WriteChunk(inputs_, inputs_.parts[built.part], built.column, *built.footer, *built.copied,
                    *writer_));
   } else if (output.ends_column) {
-    TRY(writer_->EndColumn());
+    TRY(EndColumn(output));
   }
   if (!output.ends_group) return {};
   TRY(writer_->EndGroup());
+  output_bytes_ -= filter_bytes_;
+  filter_bytes_ = 0;
   if (options_.progress) {
     options_.progress({rows_written_, inputs_.rows, output_.bytes_written()});
   }

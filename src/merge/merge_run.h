@@ -47,6 +47,7 @@ class MergeRun {
     uint32_t group_rows = 0;  // > 0: a row group begins here
     bool begins_column = false, ends_column = false, ends_group = false;
     int64_t memory_bytes = 0;
+    std::shared_ptr<parquet::ValueFilter> filter;  // of the column, for those whose values it has
   };
 
   std::shared_ptr<Planned> PlanNext();
@@ -59,6 +60,7 @@ class MergeRun {
                             const std::vector<uint32_t>& begin, const std::vector<uint32_t>& end,
                             bool trim);
   uint32_t PageRows(const GroupPlan& plan, uint32_t column, uint64_t* bytes) const;
+  std::shared_ptr<parquet::ValueFilter> FilterOf(const GroupPlan& plan, uint32_t column);
   ChunkCursor* CursorOf(uint32_t part, uint32_t column);
   void ReadAhead(const ColumnRows& rows);
   void ForgetColumn(const GroupPlan& plan, uint32_t column);
@@ -66,6 +68,7 @@ class MergeRun {
 
   Status Queue(Output output, std::function<void(Built&)> task);
   Status WriteOldest();
+  Status EndColumn(const Output& output);
   Status Write(const Output& output);
   Status WriteAll();
 
@@ -79,6 +82,7 @@ class MergeRun {
 
   MemoryGauge input_bytes_{0};
   int64_t output_bytes_ = 0;
+  int64_t filter_bytes_ = 0;  // of those: of filters that the writer holds until the group ends
   KeyOrder order_;
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ChunkCursor>> cursors_;
   std::deque<Output> outputs_;

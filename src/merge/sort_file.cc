@@ -43,6 +43,7 @@ class FileSorter {
     options_.codec = *parquet::ParseCodec("lz4");
     options_.file_rows_max = options_.file_bytes_max = 0;
     options_.sync = false;
+    options_.bloom_columns.clear();
   }
 
   Status Sort(uint32_t file) {

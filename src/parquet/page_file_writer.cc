@@ -105,6 +105,9 @@ struct PageFileWriter::Impl {
   std::map<pq::Encoding::type, int32_t> dictionary_encodings, data_encodings;
   ValueBounds bounds{ValueOrder::kNone};
 
+  std::vector<std::pair<int, std::string>> filters;  // of the row group, by column
+  pq::IndexLocations filter_places;
+
   int64_t position() const { return *stream->Tell(); }
   Status SinkErrorOr(Status status) const {
     if (!status.ok() && !stream->error().ok()) return stream->error();
@@ -121,6 +124,7 @@ struct PageFileWriter::Impl {
   void FinishColumn();
   void FinishCopied(const pq::ColumnChunkMetaData& old, const std::vector<CopiedPage>& pages,
                     const pq::ColumnIndex* index);
+  Status WriteFilters();
 };
 
 PageFileWriter::PageFileWriter(Sink sink, std::shared_ptr<const pq::SchemaDescriptor> schema,
@@ -281,7 +285,22 @@ Status PageFileWriter::EndCopiedColumn(const pq::ColumnChunkMetaData& old,
   return TryParquet("copy a column's metadata", [&] { impl_->FinishCopied(old, pages, index); });
 }
 
+void PageFileWriter::AddFilter(std::string bytes) {
+  impl_->filters.emplace_back(impl_->column, std::move(bytes));
+}
+
+// Behind their row group, so that none is held until the file ends.
+Status PageFileWriter::Impl::WriteFilters() {
+  for (const auto& [of, bytes] : filters) {
+    filter_places.push_back({{group_number, of}, {position(), static_cast<int32_t>(bytes.size())}});
+    TRY(Write(bytes.data(), bytes.size()));
+  }
+  filters.clear();
+  return {};
+}
+
 Status PageFileWriter::EndGroup() {
+  TRY(impl_->WriteFilters());
   return TryParquet(
       "end a row group",
       [&] {  // The format's ordinal has 16 bits; a file of more row groups does without.
@@ -298,6 +317,7 @@ Result<uint64_t> PageFileWriter::Close(
     const auto at = impl_->indexes->WriteTo(impl_->stream.get());
     impl_->file->SetIndexLocations(pq::IndexKind::kColumnIndex, at.column_index_locations);
     impl_->file->SetIndexLocations(pq::IndexKind::kOffsetIndex, at.offset_index_locations);
+    impl_->file->SetIndexLocations(pq::IndexKind::kBloomFilter, impl_->filter_places);
     std::shared_ptr<arrow::KeyValueMetadata> pairs;
     if (!metadata.empty()) pairs = std::make_shared<arrow::KeyValueMetadata>();
     for (const auto& [key, value] : metadata) pairs->Append(key, value);

@@ -50,6 +50,8 @@ class PageFileWriter {
   Status CopyBytes(std::string_view bytes);
   Status EndCopiedColumn(const ::parquet::ColumnChunkMetaData& old,
                          const std::vector<CopiedPage>& pages, const ::parquet::ColumnIndex* index);
+  // The Bloom filter of the column that was begun, as a file has it.
+  void AddFilter(std::string bytes);
   Status EndGroup();
   // The file's bytes.
   Result<uint64_t> Close(const std::vector<std::pair<std::string, std::string>>& metadata);

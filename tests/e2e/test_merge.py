@@ -173,3 +173,49 @@ def test_what_cannot_be_merged_is_said_and_leaves_nothing(tmp_path):
     assert code == 0, said
     assert polars.read_parquet(output)["ts"].is_sorted()
     assert sorted(tmp_path.iterdir()) == [bad, good, output]
+
+
+def test_readers_skip_row_groups_by_the_bloom_filters(tmp_path):
+    inputs, rows = [], 9000
+    for number in range(3):
+        inputs.append(tmp_path / f"{number}.parquet")
+        times = list(range(number, rows, 3))
+        pyarrow.parquet.write_table(pyarrow.table({
+            "ts": pyarrow.array(times, pyarrow.int64()),
+            "id": pyarrow.array([7 * at for at in times], pyarrow.int32()),
+            "ratio": [at / 4 for at in times],
+            "name": [None if at % 5 == 0 else f"name {at // 10}" for at in times],
+            "none": pyarrow.array([None] * len(times), pyarrow.string()),
+        }), inputs[-1])
+    output = tmp_path / "merged.parquet"
+    chosen = ["ts", "id", "ratio", "name", "none"]
+    options = [word for name in chosen for word in ("--bloom", name)]
+    code, said = merge(inputs, output, "--key", "ts", "--group-rows", "1000", *options)
+    assert code == 0, said
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")
+
+    def excluded(column, value):
+        probed = connection.execute("SELECT row_group_id, bloom_filter_excludes FROM "
+                                    f"parquet_bloom_probe('{output}', '{column}', {value})")
+        return dict(probed.fetchall())
+
+    for at in range(1, rows, 211):
+        own = at // 1000
+        values = [("ts", at), ("id", 7 * at), ("ratio", at / 4)]
+        if at % 5 != 0:
+            values.append(("name", f"'name {at // 10}'"))
+        for column, value in values:
+            assert not excluded(column, value)[own], (column, value)
+            quoted = f"SELECT count(*) FROM '{output}' WHERE {column} = {value}"
+            expected = 8 if column == "name" else 1
+            assert connection.execute(quoted).fetchone()[0] == expected, (column, value)
+    for column, value in [("ts", "{}"), ("id", "{} * 7"), ("ratio", "{} / 4.0"),
+                          ("name", "'name {}'")]:
+        probed = [excluded(column, value.format(100_000 + i)) for i in range(50)]
+        kept = sum(not gone for groups in probed for gone in groups.values())
+        assert all(len(groups) == 9 for groups in probed)
+        assert kept <= 450 * 3 / 100, (column, kept)
+    assert all(excluded("none", "'x'").values())
+    code, said = merge(inputs, output, "--key", "ts", "--bloom", "nothing")
+    assert code == 1 and "nothing" in said
