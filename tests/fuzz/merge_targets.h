@@ -51,7 +51,8 @@ inline Status MoveColumn(const InputSet& inputs, uint32_t number, uint32_t colum
   limits.page_bytes = 1 << 16;
   limits.page_rows_max = 512;
   limits.dictionary_bytes_max = 1 << 16;
-  TRY(indices ? BuildDictionary(rows, limits, 300) : BuildPlain(rows, limits, 300));
+  TRY(indices ? BuildDictionary(rows, limits, 300, nullptr)
+              : BuildPlain(rows, limits, 300, nullptr));
   return {};
 }
 
