@@ -62,7 +62,8 @@ if convert := part("convert"):
 for name, m in (part("merge") or {}).items():
     if "ratio" not in m:
         continue
-    floor = f"; {m['over_floor']:.2f}× the codec floor" if m["floor_s"] > 0.01 else ""
+    by_codec = m["floor_s"] > 0.2 and m["over_floor"] > 1  # not copying, nor numbers alone
+    floor = f"; {m['over_floor']:.2f}× the codec floor" if by_codec else ""
     row(f"merging {m['files']:,} sorted files ({m['input_mb']:.0f} MB), {name}",
         f"{m['varve']['seconds']:.2f} s, {m['fastest']} {m[m['fastest']]['seconds']:.2f} s: "
         f"{m['ratio']:.2f}×{floor}; peak {m['varve']['peak_mb']:.0f} MB, {m['fastest']} "
