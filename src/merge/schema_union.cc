@@ -64,6 +64,20 @@ bool SameDecimal(const pq::schema::Node& a, const pq::schema::Node& b) {
   return !IsPlain(a) && a.logical_type()->is_decimal() && SameLogical(a, b);
 }
 
+// 0: they are as long as each needs.
+int DecimalBytes(const PrimitiveNode& node) {
+  switch (node.physical_type()) {
+    case pq::Type::INT32:
+      return 4;
+    case pq::Type::INT64:
+      return 8;
+    case pq::Type::FIXED_LEN_BYTE_ARRAY:
+      return node.type_length();
+    default:
+      return 0;
+  }
+}
+
 // A node is in one tree only: it knows its parent. path: the node's, dotted.
 NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition, const std::string& path,
              const TimestampRule& rule) {
@@ -95,6 +109,9 @@ const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node&
   }
   if (IsFloat(one) && IsFloat(other)) {
     return one.physical_type() == pq::Type::DOUBLE ? &a : &b;
+  }
+  if (SameDecimal(a, b) && DecimalBytes(one) > 0 && DecimalBytes(other) > 0) {
+    return DecimalBytes(one) >= DecimalBytes(other) ? &a : &b;
   }
   return FinerTimes(one, other, rule);
 }

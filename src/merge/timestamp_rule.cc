@@ -103,7 +103,10 @@ void ConvertRanges(InputSet& inputs, const std::string& key) {
     const Layout& layout = inputs.layout(part);
     if (!part.has_range || layout.chunk_of[column] < 0) continue;
     const auto& from = layout.shapes[static_cast<size_t>(layout.chunk_of[column])];
-    if (from.unit == to.unit) continue;
+    if (from.unit == to.unit) {  // numbers may be in another form
+      if (from.physical != to.physical || from.width != to.width) part.has_range = false;
+      continue;
+    }
     part.has_range = from.unit != TimestampUnit::kNone && ConvertPlain(from, to, part.range_min) &&
                      ConvertPlain(from, to, part.range_max);
   }

@@ -19,6 +19,7 @@
 #include "core/check.h"
 #include "parquet/codec.h"
 #include "parquet/crc32.h"
+#include "parquet/decimal_form.h"
 #include "parquet/hybrid.h"
 #include "parquet/try_parquet.h"
 
@@ -312,7 +313,13 @@ Status ConvertTimes(const PageReading& reading, IndexedPage& page) {
 Status Convert(const PageReading& reading, IndexedPage& page) {
   if (page.has_indices) return {};
   if (reading.from.unit != reading.to.unit) return ConvertTimes(reading, page);
-  if (reading.from.physical == reading.to.physical) return {};
+  if (reading.from.physical == reading.to.physical && reading.from.width == reading.to.width) {
+    return {};
+  }
+  const auto& logical = reading.column->logical_type();
+  if (logical != nullptr && logical->is_decimal()) {
+    return ConvertDecimals(reading.from, reading.to, page);
+  }
   if (reading.to.physical == pq::Type::INT64) {
     WidenValues<int32_t, int64_t>(page);
   } else {
