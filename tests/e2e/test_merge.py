@@ -164,7 +164,7 @@ def test_what_cannot_be_merged_is_said_and_leaves_nothing(tmp_path):
     code, said = merge([good], output, "--key", "nothing")
     assert code == 1 and "nothing" in said
     code, said = merge([good], output, "--key", "ts:sideways")
-    assert code == 2 and "sideways" in said
+    assert code == 1 and "no column ts:sideways" in said  # a name may have colons
     pyarrow.parquet.write_table(table(rng, 50).sort_by([("ts", "descending")]), bad)
     code, said = merge([good, bad], output, "--key", "ts")
     assert code == 1 and str(bad) in said and "--unsorted sort" in said
