@@ -83,6 +83,12 @@ struct InputSet {
   uint64_t page_bytes_max = 1 << 30;  // in memory; a larger page is an error
   bool nested = false;  // has repeated columns, or types that only a row at a time can be cast
 
+  // An output column; as many as there are, if none has the name.
+  size_t ColumnNamed(const std::string& name) const {
+    size_t at = 0;
+    while (at < columns.size() && columns[at].name != name) ++at;
+    return at;
+  }
   const Layout& layout(const Part& part) const { return layouts[layout_of[part.file]]; }
   const std::string& path(const Part& part) const { return files->path(part.file); }
 };

@@ -192,8 +192,7 @@ Result<std::vector<KeyColumn>> FindKeys(const InputSet& inputs, const std::vecto
   if (keys.empty()) return MakeError(ErrorKind::kInvalid, "no key to merge by");
   std::vector<KeyColumn> out;
   for (const SortKey& key : keys) {
-    size_t at = 0;
-    while (at < inputs.columns.size() && inputs.columns[at].name != key.column) ++at;
+    const size_t at = inputs.ColumnNamed(key.column);
     if (at == inputs.columns.size()) {
       return MakeError(ErrorKind::kInvalid, "there is no column " + key.column + " to merge by");
     }

@@ -55,8 +55,7 @@ Status ChooseFilters(const std::vector<std::string>& names, InputSet& inputs) {
     auto bad = [&](const char* what) {
       return MakeError(ErrorKind::kInvalid, "a Bloom filter on column " + name + ": " + what);
     };
-    size_t at = 0;
-    while (at < inputs.columns.size() && inputs.columns[at].name != name) ++at;
+    const size_t at = inputs.ColumnNamed(name);
     if (at == inputs.columns.size()) return bad("there is no such column");
     if (!parquet::ValueFilter::Suits(*inputs.schema->Column(static_cast<int>(at)))) {
       return bad("booleans and half floats have none");

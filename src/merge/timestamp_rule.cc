@@ -95,8 +95,7 @@ NodePtr WithRule(const PrimitiveNode& node, pq::Repetition::type repetition,
 }
 
 void ConvertRanges(InputSet& inputs, const std::string& key) {
-  size_t column = 0;
-  while (column < inputs.columns.size() && inputs.columns[column].name != key) ++column;
+  const size_t column = inputs.ColumnNamed(key);
   if (column == inputs.columns.size()) return;
   const parquet::ColumnShape& to = inputs.columns[column].shape;
   for (Part& part : inputs.parts) {

@@ -171,11 +171,7 @@ void EncodeHybrid(const T* values, uint32_t count, int bit_width, Buffer& out) {
   uint8_t* begin = out.Extend(HybridBytesMax(count, bit_width));
   uint8_t* to = begin;
   uint32_t packed = 0;  // what is to be packed begins here
-  for (uint32_t at = 0; at < count;) {
-    if (count - at < kRunMin) {
-      at = count;
-      break;
-    }
+  for (uint32_t at = 0; count - at >= kRunMin;) {
     if (!AllSame(values + at)) {
       at += kRunMin;
       continue;

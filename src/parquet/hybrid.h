@@ -17,7 +17,7 @@ extern template bool DecodeHybrid(std::span<const uint8_t>, int, uint32_t, uint3
 // Whether they begin with a run of the value that is no shorter than count.
 bool IsOneRun(std::span<const uint8_t> bytes, int bit_width, uint32_t value, uint32_t count);
 
-// Appends them; runs of eight and more stay runs.
+// Appends them; runs of fifteen and more stay runs, shorter ones may.
 template <typename T>
 void EncodeHybrid(const T* values, uint32_t count, int bit_width, Buffer& out);
 extern template void EncodeHybrid(const uint8_t*, uint32_t, int, Buffer&);
