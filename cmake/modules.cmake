@@ -31,10 +31,11 @@ varve_module(catalog varve_core varve_store varve_table nlohmann_json::nlohmann_
 varve_module(journal varve_core varve_store varve_state varve_record)
 varve_module(notify varve_core varve_store varve_state varve_record varve_queue
   nlohmann_json::nlohmann_json)
+varve_module(workflow varve_core varve_state)
 varve_module(ingest varve_core varve_store varve_state varve_record varve_queue varve_journal
   varve_notify nlohmann_json::nlohmann_json)
 varve_module(compact varve_core varve_store varve_state varve_record varve_queue varve_notify
-  nlohmann_json::nlohmann_json)
+  varve_workflow   nlohmann_json::nlohmann_json)
 varve_module(query varve_core varve_store varve_state varve_record duckdb_c
   nlohmann_json::nlohmann_json)
 varve_module(server varve_core varve_store varve_queue varve_journal varve_ingest varve_query
