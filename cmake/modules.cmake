@@ -35,10 +35,11 @@ varve_module(workflow varve_core varve_state)
 varve_module(ingest varve_core varve_store varve_state varve_record varve_queue varve_journal
   varve_notify nlohmann_json::nlohmann_json)
 varve_module(compact varve_core varve_store varve_state varve_record varve_queue varve_notify
-  varve_workflow   nlohmann_json::nlohmann_json)
+  varve_merge varve_table varve_catalog varve_workflow nlohmann_json::nlohmann_json)
 varve_module(query varve_core varve_store varve_state varve_record duckdb_c
   nlohmann_json::nlohmann_json)
-varve_module(server varve_core varve_store varve_queue varve_journal varve_ingest varve_query
+varve_module(server varve_core varve_store varve_queue varve_catalog varve_workflow varve_journal
+  varve_ingest varve_compact varve_query
   OpenSSL::SSL ZLIB::ZLIB ${ZSTD_LIBRARY} nlohmann_json::nlohmann_json)
 
 # Eight files at a time halve the cost of a sanitized build, where no two of them share a name.
