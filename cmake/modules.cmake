@@ -36,7 +36,7 @@ varve_module(ingest varve_core varve_store varve_state varve_record varve_queue 
   varve_notify nlohmann_json::nlohmann_json)
 varve_module(compact varve_core varve_store varve_state varve_record varve_queue varve_notify
   varve_merge varve_table varve_catalog varve_workflow nlohmann_json::nlohmann_json)
-varve_module(query varve_core varve_store varve_state varve_record duckdb_c
+varve_module(query varve_core varve_store varve_state varve_record varve_table duckdb_c
   nlohmann_json::nlohmann_json)
 varve_module(server varve_core varve_store varve_queue varve_catalog varve_workflow varve_journal
   varve_ingest varve_compact varve_query

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/clock.h"
 #include "query/event_rows.h"
@@ -17,13 +18,18 @@ Execution::~Execution() { instance_.ClearRows(); }
 Status Execution::Start(const Statement& statement) {
   if (!run_.closed) TRY(instance_.Close(run_.paths));
   CHECK(instance_.closed());
+  std::set<std::string> lake;
+  for (const TableMessage& table : run_.tables) {
+    if (table.kind == TableKind::kLake) lake.insert(table.name);
+  }
+  TRY(instance_.KeepLakeViews(lake));
   for (TableMessage& table : run_.tables) TRY(PutTable(table));
   TRY(Prepare(statement));
   return Execute();
 }
 
 Status Execution::PutTable(TableMessage& message) {
-  const bool events = message.name == TableName::kEvents;
+  const bool events = message.kind == TableKind::kEvents;
   if (message.has_rows) {
     TableSnapshot& table = *tables_.emplace_back(std::make_unique<TableSnapshot>());
     table.ndjson = std::move(message.ndjson);
@@ -34,7 +40,8 @@ Status Execution::PutTable(TableMessage& message) {
     TRY(instance_.SetRows(events ? kEventRowsFunction : kLogRowsFunction, rows_.back().get()));
   }
   if (!message.view_changed) return {};
-  return instance_.SetView(events ? "events" : "logs", message.view);
+  if (message.kind == TableKind::kLake) instance_.NoteLakeView(message.name);
+  return instance_.SetView(message.name, message.view);
 }
 
 Result<Prepared> Execution::PrepareText(const std::string& sql) const {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "record/event_reader.h"
+#include "table/parquet_types.h"
 
 namespace varve::query {
 
@@ -65,17 +66,23 @@ bool IsExact(const parquet::schema::GroupNode& root, std::span<const TableColumn
   return true;
 }
 
+// Empty: there is none. The key names the file where this is shown; the machine's path does not go
+// out.
+std::string ProblemOf(const std::string& path) {
+  const auto check = record::CheckParquetFile(path);
+  if (check.ok()) return {};
+  std::string problem = check.error().message;
+  const size_t at = problem.find(path + ": ");
+  if (at != std::string::npos) problem.erase(at, path.size() + 2);
+  return problem;
+}
+
 }  // namespace
 
 FileShape ReadFileShape(const std::string& path, std::span<const TableColumn> table) {
   FileShape shape;
-  if (const auto check = record::CheckParquetFile(path); !check.ok()) {
-    shape.problem = check.error().message;
-    // The key names the file where this is shown; the machine's path does not go out.
-    const size_t at = shape.problem.find(path + ": ");
-    if (at != std::string::npos) shape.problem.erase(at, path.size() + 2);
-    return shape;
-  }
+  shape.problem = ProblemOf(path);
+  if (!shape.problem.empty()) return shape;
   try {
     const auto reader = parquet::ParquetFileReader::OpenFile(path, /*memory_map=*/false);
     const parquet::schema::GroupNode& root = *reader->metadata()->schema()->group_node();
@@ -90,30 +97,30 @@ FileShape ReadFileShape(const std::string& path, std::span<const TableColumn> ta
   return shape;
 }
 
-std::vector<FileShape> FileChecks::Shapes(std::span<const FileRef> files,
-                                          std::span<const TableColumn> table) {
-  std::vector<FileShape> shapes(files.size());
-  std::vector<size_t> unknown;
-  {
+LakeShape FileChecks::ReadLakeShape(const std::string& path) {
+  LakeShape shape;
+  shape.problem = ProblemOf(path);
+  if (!shape.problem.empty()) return shape;
+  try {
+    const auto reader = parquet::ParquetFileReader::OpenFile(path, /*memory_map=*/false);
+    const parquet::SchemaDescriptor& schema = *reader->metadata()->schema();
     const std::lock_guard lock(mutex_);
-    for (size_t i = 0; i < files.size(); ++i) {
-      const auto it = entries_.find(files[i].path);
-      if (it != entries_.end() && it->second.size == files[i].size &&
-          it->second.modified_ms == files[i].modified_ms) {
-        shapes[i] = it->second.shape;
-      } else {
-        unknown.push_back(i);
-      }
+    std::erase_if(lake_columns_, [](const auto& known) { return known.second.expired(); });
+    auto& known = lake_columns_[schema.ToString()];
+    shape.columns = known.lock();
+    if (shape.columns != nullptr) return shape;
+    auto columns = table::ReadFileColumns(schema);
+    if (!columns.ok()) {
+      shape.problem = columns.error().message;
+      return shape;
     }
+    shape.columns = std::make_shared<const LakeColumns>(
+        LakeColumns{std::move(columns->schema), columns->has_field_ids});
+    known = shape.columns;
+  } catch (const std::exception& exception) {
+    shape.problem = exception.what();
   }
-  for (size_t i : unknown) shapes[i] = ReadFileShape(files[i].path, table);
-  if (unknown.empty()) return shapes;
-  const std::lock_guard lock(mutex_);
-  if (entries_.size() + unknown.size() > files_max_) entries_.clear();
-  for (size_t i : unknown) {
-    entries_[files[i].path] = {files[i].size, files[i].modified_ms, shapes[i]};
-  }
-  return shapes;
+  return shape;
 }
 
 }  // namespace varve::query

@@ -100,7 +100,19 @@ Status Instance::CheckSettings() {
 }
 
 Status Instance::SetView(const std::string& name, const std::string& select) {
-  return Execute(fmt::format("CREATE OR REPLACE VIEW {} AS {}", name, select));
+  return Execute(fmt::format("CREATE OR REPLACE VIEW {} AS {}", SqlName(name), select));
+}
+
+Status Instance::KeepLakeViews(const std::set<std::string>& names) {
+  for (auto view = lake_views_.begin(); view != lake_views_.end();) {
+    if (names.contains(*view)) {
+      ++view;
+      continue;
+    }
+    TRY(Execute("DROP VIEW IF EXISTS " + SqlName(*view)));
+    view = lake_views_.erase(view);
+  }
+  return {};
 }
 
 Status Instance::SetRows(const std::string& function, const RowSource* source) {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 
@@ -23,6 +24,9 @@ class Instance {
   bool closed() const { return closed_; }
 
   Status SetView(const std::string& name, const std::string& select);
+  // Lake tables come and go: those that are not named here are no more.
+  Status KeepLakeViews(const std::set<std::string>& names);
+  void NoteLakeView(const std::string& name) { lake_views_.insert(name); }
   // What the table function gives from now on; null: nothing can be read from it.
   Status SetRows(const std::string& function, const RowSource* source);
   void ClearRows();
@@ -39,6 +43,7 @@ class Instance {
 
   bool closed_ = false;
   std::map<std::string, std::unique_ptr<RowSlot>> rows_;
+  std::set<std::string> lake_views_;
 
   Database database_;
   Connection connection_;

@@ -7,16 +7,21 @@
 
 #include "query/engine.h"
 #include "query/file_checks.h"
+#include "query/table_view.h"
 #include "query/worker_messages.h"
 
 namespace varve::query {
 
 struct TablePlan {
-  TableName name;
-  std::string view;  // its SELECT
-  bool has_rows;     // those of the snapshot's hot and ndjson
-  const TableSnapshot* snapshot;
+  TableKind kind;
+  std::string name;
+  std::string view;               // its SELECT
+  bool has_rows;                  // those of the snapshot's hot and ndjson
+  const TableSnapshot* snapshot;  // null: a lake table's
 };
+
+inline constexpr const char* kEventsView = "events";
+inline constexpr const char* kLogsView = "logs";
 
 class QueryPlan {
  public:
@@ -35,9 +40,13 @@ class QueryPlan {
   Error Readable(Error error, uint64_t memory_bytes_max) const;
 
  private:
-  void Add(TableName name, const TableSnapshot& table, FileChecks& checks);
+  void Add(TableKind kind, const TableSnapshot& table, FileChecks& checks);
+  Status AddLake(const TablesMessage& reads, const NamespaceId& ns, SnapshotSource& source,
+                 FileChecks& checks);
+  void AddView(TableKind kind, std::string name, TableView view, const TableSnapshot* rows);
 
   Snapshot snapshot_;
+  std::vector<LakeTable> lake_;
   std::vector<TablePlan> tables_;
   std::vector<std::string> paths_;
   std::vector<std::string> warnings_;

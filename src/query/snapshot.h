@@ -14,6 +14,7 @@
 #include "core/namespace_id.h"
 #include "core/result.h"
 #include "record/event.h"
+#include "table/schema.h"
 
 namespace varve::query {
 
@@ -51,6 +52,28 @@ struct Snapshot {
   std::shared_ptr<const void> pins;  // keeps hot bytes and files alive, and as they are
 };
 
+// A lake table, as a statement names it.
+struct TableRef {
+  enum class At : uint8_t { kNow, kVersion, kTime };
+
+  std::string name;
+  At at = At::kNow;
+  int64_t value = 0;  // a snapshot id, or a Delta table's version; milliseconds
+
+  // What it is called in DuckDB: the same table at two moments is two views.
+  std::string ViewName() const;
+  bool operator==(const TableRef&) const = default;
+};
+
+// What a statement sees of one: the files of one snapshot, and those of its writers that no
+// snapshot has yet. Files are matched by field id if they have them, sources by name.
+struct LakeTable {
+  TableRef ref;
+  table::Schema schema;  // without fields: there is no table yet, only sources
+  std::vector<FileRef> files;
+  std::vector<FileRef> sources;
+};
+
 struct TimeRange {
   std::optional<int64_t> start_ms;  // inclusive
   std::optional<int64_t> end_ms;    // exclusive
@@ -61,6 +84,16 @@ class SnapshotSource {
   virtual ~SnapshotSource() = default;
   // Thread-safe. Files whose path lies outside the range may be left out.
   virtual Result<Snapshot> Take(const NamespaceId& ns, const TimeRange& range) = 0;
+  // Those of the lake tables that there are. kNotFound, NO_SUCH_SNAPSHOT.
+  virtual Result<std::vector<LakeTable>> TakeTables(const NamespaceId& /*ns*/,
+                                                    std::span<const TableRef> /*refs*/) {
+    return std::vector<LakeTable>();
+  }
+  // The first lake tables by name, at most so many.
+  virtual Result<std::vector<std::string>> TableNames(const NamespaceId& /*ns*/,
+                                                      size_t /*names_max*/) {
+    return std::vector<std::string>();
+  }
 };
 
 }  // namespace varve::query

@@ -82,7 +82,8 @@ class SqlWorker {
     }
     statement_ = last_checked_.second;
     return channel_.Send(FrameType::kTables,
-                         Encode(TablesMessage{statement_->reads_events, statement_->reads_logs}),
+                         Encode(TablesMessage{statement_->reads_events, statement_->reads_logs,
+                                              statement_->reads_catalog, statement_->lake}),
                          forever_);
   }
 

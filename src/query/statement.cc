@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "query/sql_scan.h"
+#include "query/table_refs.h"
 
 namespace varve::query {
 
@@ -51,6 +52,7 @@ constexpr double kValueElementsMax = 16e6;
 // Of the parse tree, two for an operator: DuckDB plans in the cube of the depth, a second for this,
 // and looks at no interrupt while it does.
 constexpr int kTreeDepthMax = 500;
+constexpr size_t kLakeTablesMax = 100;
 
 std::string Lower(std::string_view text) {
   std::string out(text);
@@ -81,7 +83,8 @@ Error Forbidden(std::string message) {
 // Walks DuckDB's parse tree; a stack of our own, because its depth is the sender's choice.
 class TreeCheck {
  public:
-  explicit TreeCheck(Statement* statement) : statement_(statement) {}
+  TreeCheck(Instance& instance, Statement* statement)
+      : instance_(instance), statement_(statement) {}
 
   Status Run(const Json& root) {
     stack_.push_back({&root, 0});
@@ -97,6 +100,7 @@ class TreeCheck {
         if (child.is_structured()) stack_.push_back({&child, depth + 1});
       }
     }
+    if (renames_) statement_->sql = TRY(WithViewNames(instance_, statement_->sql));
     return {};
   }
 
@@ -119,8 +123,8 @@ class TreeCheck {
     if (name.starts_with("duckdb_") || name.starts_with("pragma_")) ReadsCatalog();
     if (std::ranges::find(kTableFunctions, name) != kTableFunctions.end()) return {};
     return Forbidden(
-        fmt::format("the table function {} is not available: SQL reads the tables events and logs "
-                    "only, no files, no network, no settings",
+        fmt::format("the table function {} is not available: SQL reads events, logs and lake "
+                    "tables only, no files, no network, no settings",
                     name));
   }
 
@@ -128,8 +132,9 @@ class TreeCheck {
     const std::string table = TextMember(node, "table_name");
     if (LooksLikeAFile(table)) {
       return Forbidden(
-          fmt::format("{} is read as a file; SQL reads the tables events and logs only", table));
+          fmt::format("{} is read as a file; SQL reads events, logs and lake tables only", table));
     }
+    if (!IsOwnTable(node)) return AddLakeTable(node);
     const std::string name = Lower(table);
     statement_->reads_events |= name == "events";
     statement_->reads_logs |= name == "logs";
@@ -137,6 +142,19 @@ class TreeCheck {
         name.starts_with("pg_") || name.starts_with("sqlite_")) {
       ReadsCatalog();
     }
+    return {};
+  }
+
+  Status AddLakeTable(const Json& node) {
+    TableRef ref = TRY(RefOf(instance_, node));
+    renames_ |= IsRenamed(node, ref);
+    auto& lake = statement_->lake;
+    if (std::ranges::find(lake, ref) != lake.end()) return {};
+    if (lake.size() == kLakeTablesMax) {
+      return MakeError(ErrorKind::kInvalid, "SQL_ERROR",
+                       fmt::format("the statement names more than {} tables", kLakeTablesMax));
+    }
+    lake.push_back(std::move(ref));
     return {};
   }
 
@@ -163,9 +181,13 @@ class TreeCheck {
     return {};
   }
 
-  void ReadsCatalog() { statement_->reads_events = statement_->reads_logs = true; }
+  void ReadsCatalog() {
+    statement_->reads_events = statement_->reads_logs = statement_->reads_catalog = true;
+  }
 
+  Instance& instance_;
   Statement* statement_;
+  bool renames_ = false;
   std::vector<std::pair<const Json*, int>> stack_;
   std::set<const Json*> streaming_;  // functions in FROM
 };
@@ -191,7 +213,7 @@ Status CheckSelect(Instance& instance, std::string_view sql, Statement* statemen
   const size_t count = statements != parsed.end() ? statements->size() : 0;
   if (count != 1) return NotAllowed(fmt::format("there are {}", count));
   statement->sql = sql;
-  return TreeCheck(statement).Run(*statements);
+  return TreeCheck(instance, statement).Run(*statements);
 }
 
 // EXPLAIN [ANALYZE] [(options)] SELECT …: the statement inside is checked, and the text is put

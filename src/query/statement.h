@@ -7,16 +7,21 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "query/instance.h"
 
 namespace varve::query {
 
 struct Statement {
-  std::string sql;  // one statement, no semicolon
+  // One statement, no semicolon. A lake table of a moment (AT), or whose name has dots, is named as
+  // its view is.
+  std::string sql;
   bool explain = false;
   bool reads_events = false;
   bool reads_logs = false;
+  bool reads_catalog = false;  // it asks which tables there are
+  std::vector<TableRef> lake;  // other tables that it names, each once; CTEs too
 };
 
 // Errors: kInvalid SQL_ERROR (it does not parse) | SQL_NOT_ALLOWED, kForbidden SQL_FORBIDDEN.

@@ -117,12 +117,14 @@ Status Worker::SendFiles(const std::vector<HotFile>& files, const Patience& pati
 
 std::vector<TableMessage> Worker::TablesOf(const QueryPlan& plan) {
   std::vector<TableMessage> messages;
+  std::map<std::string, std::string> views;
   for (const TablePlan& table : plan.tables()) {
     TableMessage& message = messages.emplace_back();
+    message.kind = table.kind;
     message.name = table.name;
-    std::string& had = views_[static_cast<size_t>(table.name)];
-    message.view_changed = had != table.view;
-    if (message.view_changed) message.view = had = table.view;
+    message.view_changed = views_[table.name] != table.view;
+    if (message.view_changed) message.view = table.view;
+    views[table.name] = table.view;
     message.has_rows = table.has_rows;
     if (!table.has_rows) continue;
     message.ndjson = table.snapshot->ndjson;
@@ -131,6 +133,11 @@ std::vector<TableMessage> Worker::TablesOf(const QueryPlan& plan) {
       message.hot.push_back(PlaceOf(chunk, plan.snapshot().hot_files[chunk.file]));
     }
   }
+  // Those of lake tables that it does not name are dropped there.
+  for (const char* name : {kEventsView, kLogsView}) {
+    if (!views.contains(name)) views[name] = views_[name];
+  }
+  views_ = std::move(views);
   return messages;
 }
 

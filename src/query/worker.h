@@ -5,8 +5,8 @@
 // and only snapshots that hold no file that is new to it.
 #pragma once
 
-#include <array>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -70,7 +70,7 @@ class Worker {
   bool closed_ = false;
   NamespaceId ns_;
   std::unordered_set<std::string> allowed_;
-  std::array<std::string, 2> views_;  // that it has, by TableName
+  std::map<std::string, std::string> views_;  // that it has, by name, of its last statement
 };
 
 }  // namespace varve::query

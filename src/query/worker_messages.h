@@ -27,8 +27,11 @@ void Visit(auto& wire, SetupMessage& m) {
 struct TablesMessage {  // what the statement reads
   bool events = false;
   bool logs = false;
+  bool catalog = false;
+  std::vector<TableRef> lake;
 };
-void Visit(auto& wire, TablesMessage& m) { wire(m.events, m.logs); }
+void Visit(auto& wire, TableRef& m) { wire(m.name, m.at, m.value); }
+void Visit(auto& wire, TablesMessage& m) { wire(m.events, m.logs, m.catalog, m.lake); }
 
 void Visit(auto& wire, FileRef& m) { wire(m.key, m.path, m.size, m.modified_ms); }
 
@@ -42,10 +45,11 @@ struct HotPlace {  // a HotChunk, by the place of its bytes in the mapped files
   uint64_t kind = 0;
 };
 
-enum class TableName : uint8_t { kEvents, kLogs };
+enum class TableKind : uint8_t { kEvents, kLogs, kLake };
 
 struct TableMessage {
-  TableName name = TableName::kEvents;
+  TableKind kind = TableKind::kEvents;
+  std::string name;           // of the view
   bool view_changed = false;  // since this worker's last statement; else view is empty
   bool has_rows = false;      // that lie in no Parquet file: those of hot and ndjson
   std::string view;
@@ -53,7 +57,7 @@ struct TableMessage {
   std::vector<HotPlace> hot;
 };
 void Visit(auto& wire, TableMessage& m) {
-  wire(m.name, m.view_changed, m.has_rows, m.view, m.ndjson, m.hot);
+  wire(m.kind, m.name, m.view_changed, m.has_rows, m.view, m.ndjson, m.hot);
 }
 
 struct NextMessage {

@@ -116,6 +116,25 @@ class Lake : public SnapshotSource {
     return snapshot;
   }
 
+  Result<std::vector<LakeTable>> TakeTables(const NamespaceId& ns,
+                                            std::span<const TableRef> refs) override {
+    std::vector<LakeTable> found;
+    for (const TableRef& ref : refs) {
+      refs_asked.push_back(ref);
+      for (const LakeTable& table : tables) {
+        if (ns.name() == "default" && table.ref == ref) found.push_back(table);
+      }
+    }
+    return found;
+  }
+  Result<std::vector<std::string>> TableNames(const NamespaceId&, size_t) override {
+    std::vector<std::string> names;
+    for (const LakeTable& table : tables) {
+      if (table.ref.at == TableRef::At::kNow) names.push_back(table.ref.name);
+    }
+    return names;
+  }
+
   FileRef WriteText(const std::string& key, const std::string& bytes) {
     const std::filesystem::path path = dir.path(key);
     std::filesystem::create_directories(path.parent_path());
@@ -159,6 +178,8 @@ class Lake : public SnapshotSource {
   std::vector<FileRef> event_files, event_lines, log_files, raw_files;
   std::shared_ptr<std::deque<HotBatch>> hot = std::make_shared<std::deque<HotBatch>>();
   std::shared_ptr<std::deque<HotBatch>> hot_tail = std::make_shared<std::deque<HotBatch>>();
+  std::vector<LakeTable> tables;
+  std::vector<TableRef> refs_asked;
   std::atomic<int> taken{0};
 };
 
