@@ -60,7 +60,10 @@ if convert := part("convert"):
         f"{m['ratio']:.2f}×; peak {m['varve_peak_mb']:.0f} MB, DuckDB {m['duckdb_peak_mb']:.0f} MB",
         "≥ 2× DuckDB, less memory")
 for name, m in (part("merge") or {}).items():
-    if "ratio" not in m:
+    if "ratio" not in m:  # the large one, which has no peers
+        row(f"merging {m['files']:,} sorted files ({m['input_mb']:.0f} MB), {name}",
+            f"{m['varve']['seconds']:.1f} s; {m['over_floor']:.2f}× the codec floor; peak "
+            f"{m['varve']['peak_mb']:.0f} MB", "linear, ≤ 256 MiB")
         continue
     by_codec = m["floor_s"] > 0.2 and m["over_floor"] > 1  # not copying, nor numbers alone
     floor = f"; {m['over_floor']:.2f}× the codec floor" if by_codec else ""
