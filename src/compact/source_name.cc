@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "compact/compaction_request.h"
 #include "store/object_store.h"
 
 namespace varve::compact {
@@ -86,8 +87,9 @@ Result<SourceName> ParseSourceName(std::string_view key, std::string_view prefix
   const size_t slash = key.rfind('/');
   if (slash == std::string_view::npos || slash == 0) return NotASource("no namespace");
   name.ns = key.substr(0, slash);
-  if (name.ns.size() > kNamespaceBytesMax) return NotASource("the namespace is too long");
   if (HasPartitionFolder(name.ns)) return NotASource("a folder of a table's partition");
+  // It becomes the name of a table.
+  if (!TableNameOf(name.ns).ok()) return NotASource("the namespace cannot be a table's name");
   TRY(ParseFileName(key.substr(slash + 1), name));
   return name;
 }

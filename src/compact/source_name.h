@@ -1,6 +1,6 @@
 // The name of a writer's file: `data/{namespace}/{time}-{writer}-{sequence}.parquet`, in a tenant's
-// part of the store behind `ns/{tenant}/`. The namespace may have slashes; a time below 1e11 is in
-// seconds, else in milliseconds, as event times are elsewhere.
+// part of the store behind `ns/{tenant}/`. The namespace may have slashes, and is one that a table
+// can be named after; a time below 1e11 is in seconds, else in milliseconds, as event times are.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,6 @@
 
 namespace varve::compact {
 
-inline constexpr size_t kNamespaceBytesMax = 512;
 inline constexpr size_t kWriterBytesMax = 128;
 inline constexpr int64_t kTimeMsMax = 253'402'300'799'999;  // the end of the year 9999
 

@@ -69,12 +69,12 @@ Status CountCompacted(Session& session, const Window& window, int64_t files, int
 // Other bytes have come under its key meanwhile.
 Result<bool> WaitsWithOtherBytes(Session& session, const TakenRow& source) {
   bool waits = false;
-  TRY(
-      session.Query("SELECT 1 FROM window_sources WHERE key = ? AND etag <> ? AND state = 'pending'",
-                    {source.key, source.etag}, [&](const Row&) {
-                      waits = true;
-                      return false;
-                    }));
+  TRY(session.Query(
+      "SELECT 1 FROM window_sources WHERE key = ? AND etag <> ? AND state = 'pending'",
+      {source.key, source.etag}, [&](const Row&) {
+        waits = true;
+        return false;
+      }));
   return waits;
 }
 
@@ -183,9 +183,8 @@ Result<std::vector<Window>> WindowTracker::Running() {
 
 Status WindowTracker::SetHalted(std::string_view workflow_id, bool halted) {
   return database_.Run([&](Session& session) {
-    return session.Execute(
-        "UPDATE windows SET halted = ? WHERE workflow_id = ? AND halted <> ?",
-        {int64_t{halted}, std::string(workflow_id), int64_t{halted}});
+    return session.Execute("UPDATE windows SET halted = ? WHERE workflow_id = ? AND halted <> ?",
+                           {int64_t{halted}, std::string(workflow_id), int64_t{halted}});
   });
 }
 
@@ -193,12 +192,11 @@ Result<std::vector<SourceView>> WindowTracker::View(std::span<const SourceId> so
   std::vector<SourceView> views(sources.size());
   TRY(database_.Transact([&](Session& session) -> Status {
     for (size_t i = 0; i < sources.size(); ++i) {
-      TRY(session.Query(
-          "SELECT state, workflow_id FROM window_sources WHERE key = ? AND etag = ?",
-          {sources[i].key, sources[i].etag}, [&](const Row& row) {
-            views[i] = {StandingOf(row.Text(0)), row.Text(1)};
-            return false;
-          }));
+      TRY(session.Query("SELECT state, workflow_id FROM window_sources WHERE key = ? AND etag = ?",
+                        {sources[i].key, sources[i].etag}, [&](const Row& row) {
+                          views[i] = {StandingOf(row.Text(0)), row.Text(1)};
+                          return false;
+                        }));
     }
     return {};
   }));

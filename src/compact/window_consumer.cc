@@ -11,6 +11,7 @@ namespace {
 constexpr uint64_t kIdleWaitMs = 30'000;
 constexpr size_t kSkippedShown = 10;
 constexpr size_t kKeyBytesShown = 256;
+constexpr size_t kEtagBytesMax = 256;
 constexpr size_t kMaintainedMax = 500;  // rechecks, and prunings, in one go
 
 bool IsAbsent(const Error& error) {
@@ -166,8 +167,8 @@ Result<std::optional<Arrival>> WindowConsumer::Look(const std::string& key) {
   return std::optional<Arrival>(std::move(arrival));
 }
 
-// Some senders escape keys, some do not: where the two differ, the store knows which is meant. It is
-// asked as well where the message does not say which bytes, or says that they have gone.
+// Some senders escape keys, some do not: where the two differ, the store knows which is meant. It
+// is asked as well where the message does not say which bytes, or says that they have gone.
 Status WindowConsumer::AddArrival(const notify::Notification& notification, Batch& batch) {
   using notify::NotificationKind;
   if (notification.kind == NotificationKind::kIgnored) return {};
@@ -179,7 +180,9 @@ Status WindowConsumer::AddArrival(const notify::Notification& notification, Batc
     return {};
   }
   const bool created = notification.kind == NotificationKind::kCreated;
-  if (created && name.ok() && !decoded_fits && !notification.etag.empty() && notification.size) {
+  const bool tells = !notification.etag.empty() && notification.etag.size() <= kEtagBytesMax &&
+                     notification.size.has_value();
+  if (created && name.ok() && !decoded_fits && tells) {
     Arrival arrival{
         .name = std::move(name).value(), .key = notification.key, .etag = notification.etag};
     arrival.size = *notification.size;
@@ -237,6 +240,9 @@ Status WindowConsumer::Commit(Batch& batch) {
 
 Result<std::vector<Dispatched>> WindowConsumer::DispatchNow(const DispatchWish& wish) {
   std::vector<Dispatched> all;
+  if (!options_.start) {
+    return MakeError(ErrorKind::kRetryable, "NO_WORKFLOWS", "nothing here runs workflows");
+  }
   // Each round that goes takes a place, so the places bound it.
   while (all.size() <= tracker_.options().concurrency_max) {
     auto dispatched = TRY(tracker_.Dispatch(wish, options_.start));
@@ -271,8 +277,8 @@ Status WindowConsumer::Maintain() {
     pruned_ms_ = now_ms;
   }
   if (history_.Wants(now_ms)) {
-    history_.Add(TRY(ReadStatus(
-        tracker_, {.namespaces_max = WindowHistory::kNamespacesMax, .windows_max = 0})));
+    history_.Add(TRY(
+        ReadStatus(tracker_, {.namespaces_max = WindowHistory::kNamespacesMax, .windows_max = 0})));
   }
   return {};
 }
@@ -282,9 +288,8 @@ Status WindowConsumer::AskStanding() {
   for (const Window& window : TRY(tracker_.Running())) {
     const WorkflowStanding standing = TRY(options_.standing(window.workflow_id));
     if (standing == WorkflowStanding::kEnded) {
-      TRY(tracker_.database().Transact([&](state::Session& session) {
-        return tracker_.End(session, window.workflow_id);
-      }));
+      TRY(tracker_.database().Transact(
+          [&](state::Session& session) { return tracker_.End(session, window.workflow_id); }));
       continue;
     }
     const bool halted = standing == WorkflowStanding::kHalted;

@@ -4,7 +4,8 @@
 // 1. One thread takes messages, up to messages_max at once, and notes them in the transaction that
 //    acks them. A message that is no notification is a dead letter at once. A key that is no
 //    writer's file is acked, counted and remembered among the last examples; its object is never
-//    touched. A deletion is believed once the store has confirmed it, as messages come in any order.
+//    touched. A deletion is believed once the store has confirmed it, as messages come in any
+//    order.
 // 2. Another dispatches, every check_interval_ms and when something was noted; asks which workflows
 //    wait for an operator or have ended without a word; rechecks and prunes.
 // Failures of store, disk or state blame no message: it is given back, with a pause that doubles.

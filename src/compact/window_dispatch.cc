@@ -118,10 +118,10 @@ Status LeaveRest(Session& session, const Window& taken, int64_t files, int64_t b
 Status MarkTaken(Session& session, const std::vector<SourceFile>& sources,
                  const std::string& workflow_id) {
   for (const SourceFile& source : sources) {
-    TRY(session.Execute(
-        "UPDATE window_sources SET state = 'taken', workflow_id = ?"
-        " WHERE key = ? AND etag = ? AND state = 'pending'",
-        {workflow_id, source.key, source.etag}));
+    TRY(
+        session.Execute("UPDATE window_sources SET state = 'taken', workflow_id = ?"
+                        " WHERE key = ? AND etag = ? AND state = 'pending'",
+                        {workflow_id, source.key, source.etag}));
     CHECK(session.changes() == 1);  // it was pinned in this transaction
   }
   return {};

@@ -1,5 +1,5 @@
-// The last values of the windows' gauges, in memory: enough for a chart without another system. Gone
-// with the process.
+// The last values of the windows' gauges, in memory: enough for a chart without another system.
+// Gone with the process.
 #pragma once
 
 #include <array>
@@ -16,9 +16,9 @@
 namespace varve::compact {
 
 inline constexpr std::array<std::string_view, 9> kGauges = {
-    "windows_pending", "windows_processing",        "windows_dispatched",
-    "files_pending",   "bytes_pending",             "oldest_window_age_seconds",
-    "known_writers",   "active_writers",            "windows_stuck"};
+    "windows_pending", "windows_processing", "windows_dispatched",
+    "files_pending",   "bytes_pending",      "oldest_window_age_seconds",
+    "known_writers",   "active_writers",     "windows_stuck"};
 
 struct GaugePoint {
   int64_t at_ms = 0;

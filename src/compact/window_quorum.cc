@@ -24,7 +24,8 @@ std::vector<Hold> HoldsOf(const Window& window, const NamespaceSettings& setting
   const auto wait_ms = static_cast<int64_t>(settings.wait_ms);
   const int64_t end_ms = EffectiveEndMs(window, options);
   const int64_t over_ms = end_ms + wait_ms;
-  const int64_t aged_ms = end_ms + std::max(wait_ms, static_cast<int64_t>(options.max_window_age_ms));
+  const int64_t aged_ms =
+      end_ms + std::max(wait_ms, static_cast<int64_t>(options.max_window_age_ms));
   if (facts.round_runs) holds.push_back({HoldKind::kRound, window.first_seen_ms, 0});
   if (facts.now_ms < window.not_before_ms) {
     holds.push_back({HoldKind::kPause, window.last_seen_ms, window.not_before_ms});

@@ -56,8 +56,7 @@ Result<WindowStatus> StatusOf(Session& session, WindowJudge& judge, const Window
   status.writers = TRY(MembersOf(session, window, writers_max));
   status.lies_ahead = LiesAhead(window, options);
   const NamespaceFacts* facts = TRY(judge.FactsOf(window.ns_id));
-  status.over_ms =
-      EffectiveEndMs(window, options) + static_cast<int64_t>(facts->settings.wait_ms);
+  status.over_ms = EffectiveEndMs(window, options) + static_cast<int64_t>(facts->settings.wait_ms);
   TRY(ReadLateness(session, status));
   if (window.state != WindowState::kPending) return status;
   Judgement judgement = TRY(judge.Judge(window));
@@ -76,12 +75,11 @@ void NameWriters(const WindowJudge& judge, const NamespaceFacts& facts, size_t w
 }
 
 Status CountQuarantined(Session& session, NamespaceStatus& out) {
-  TRY(session.Query(
-      "SELECT count(*) FROM window_sources WHERE state = 'quarantined' AND ns_id = ?", {out.row.id},
-      [&](const Row& row) {
-        out.quarantined_files = static_cast<uint64_t>(row.Int(0));
-        return false;
-      }));
+  TRY(session.Query("SELECT count(*) FROM window_sources WHERE state = 'quarantined' AND ns_id = ?",
+                    {out.row.id}, [&](const Row& row) {
+                      out.quarantined_files = static_cast<uint64_t>(row.Int(0));
+                      return false;
+                    }));
   return session.Query("SELECT COALESCE(sum(late_files), 0) FROM window_spans WHERE ns_id = ?",
                        {out.row.id}, [&](const Row& row) {
                          out.late_files = static_cast<uint64_t>(row.Int(0));
@@ -93,9 +91,10 @@ void NameIssues(const NamespaceFacts& facts, const WindowOptions& options, Names
   for (const WindowStatus& status : out.windows) {
     const Window& window = status.window;
     if (status.lies_ahead && window.state == WindowState::kPending) {
-      out.issues.push_back(fmt::format("window {} lies ahead of its files' arrival: a writer's "
-                                       "clock is wrong",
-                                       FormatIso(window.start_ms)));
+      out.issues.push_back(
+          fmt::format("window {} lies ahead of its files' arrival: a writer's "
+                      "clock is wrong",
+                      FormatIso(window.start_ms)));
     }
     if (window.halted) {
       out.issues.push_back(fmt::format("workflow {} of window {} waits for an operator",
@@ -208,9 +207,9 @@ NamespaceHealth HealthOf(const NamespaceStatus& status, const HealthLimits& limi
     out.issues.push_back(fmt::format("{} windows wait for a workflow, more than {}", waiting,
                                      limits.pending_windows_max));
   }
-  const double age_hours =
-      status.oldest_over_ms == 0 ? 0
-                                 : static_cast<double>(now_ms - status.oldest_over_ms) / 3'600'000;
+  const double age_hours = status.oldest_over_ms == 0
+                               ? 0
+                               : static_cast<double>(now_ms - status.oldest_over_ms) / 3'600'000;
   if (age_hours > limits.window_age_hours_max) {
     out.health = Health::kDegraded;
     out.issues.push_back(fmt::format("a window has waited {:.1f} h for a workflow, more than {}",

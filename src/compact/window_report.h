@@ -30,8 +30,8 @@ struct NamespaceStatus {
   std::vector<WindowStatus> windows;  // at most windows_max, oldest first
   uint64_t windows_total = 0;
   uint64_t pending = 0, processing = 0, dispatched = 0;
-  uint64_t ready = 0;    // pending, and held back by nobody
-  uint64_t halted = 0;   // their workflows wait for an operator
+  uint64_t ready = 0;   // pending, and held back by nobody
+  uint64_t halted = 0;  // their workflows wait for an operator
   uint64_t pending_files = 0, pending_bytes = 0;
   uint64_t running_files = 0, running_bytes = 0;  // taken, not committed yet
   uint64_t quarantined_files = 0;

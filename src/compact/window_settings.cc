@@ -9,10 +9,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kPartitions[] = {"none", "hour", "day"};
 constexpr uint64_t kWaits[kPriorities] = {60'000, 300'000, 900'000, 3'600'000};
 constexpr uint64_t kMinFilesMax = 1'000'000;
-constexpr size_t kSortColumnsMax = 16;
 constexpr size_t kColumnBytesMax = 256;
 
 Error InvalidField(std::string_view name, std::string_view what) {
@@ -90,40 +88,6 @@ Status ReadField(const std::string& name, const Json& value, NamespaceOverrides&
 
 uint64_t WaitOfPriority(int priority) { return kWaits[priority]; }
 
-Result<TargetFormat> ParseTargetFormat(std::string_view text) {
-  TargetFormat format;
-  if (text == "parquet") {
-    format.parquet = true;
-  } else if (text == "iceberg") {
-    format.tables.iceberg = true;
-  } else if (text == "delta") {
-    format.tables.delta = true;
-  } else if (text == "iceberg+delta") {
-    format.tables.iceberg = format.tables.delta = true;
-  } else {
-    return MakeError(ErrorKind::kInvalid, "INVALID_FIELD",
-                     "must be parquet, iceberg, delta or iceberg+delta");
-  }
-  return format;
-}
-
-std::string ToString(const TargetFormat& format) {
-  if (format.parquet) return "parquet";
-  if (format.tables.iceberg && format.tables.delta) return "iceberg+delta";
-  return format.tables.delta ? "delta" : "iceberg";
-}
-
-Result<PartitionBy> ParsePartitionBy(std::string_view text) {
-  for (size_t i = 0; i < std::size(kPartitions); ++i) {
-    if (kPartitions[i] == text) return static_cast<PartitionBy>(i);
-  }
-  return MakeError(ErrorKind::kInvalid, "INVALID_FIELD", "must be none, hour or day");
-}
-
-std::string_view ToString(PartitionBy partition_by) {
-  return kPartitions[static_cast<size_t>(partition_by)];
-}
-
 Result<std::vector<merge::SortKey>> ParseSortBy(std::string_view text) {
   std::vector<merge::SortKey> keys;
   while (!Trim(text).empty()) {
@@ -137,7 +101,7 @@ Result<std::vector<merge::SortKey>> ParseSortBy(std::string_view text) {
       key.descending = descending;
       break;
     }
-    if (item.empty() || item.size() > kColumnBytesMax || keys.size() == kSortColumnsMax) {
+    if (item.empty() || item.size() > kColumnBytesMax || keys.size() == kCompactionSortKeysMax) {
       return MakeError(ErrorKind::kInvalid, "INVALID_FIELD",
                        "must be up to 16 columns, with commas between and an optional desc behind");
     }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "compact/compaction.h"
+#include "compact/compaction_request.h"
 #include "core/result.h"
 
 namespace varve::compact {
@@ -21,7 +22,7 @@ struct WindowOptions {
   uint64_t writer_inactive_ms = 1'800'000;
   uint64_t max_window_age_ms = 86'400'000;  // then also fewer files than min_files go
   uint64_t max_future_ms = 3'600'000;
-  uint64_t sources_max = 10'000;   // of one workflow; the rest is the window's next round
+  uint64_t sources_max = 10'000;    // of one workflow; the rest is the window's next round
   uint64_t bytes_max = 4ull << 30;  // likewise
   uint32_t concurrency_max = 2;     // workflows that have not committed yet
   uint64_t pressure_normal = 10;    // ready windows that wait …
@@ -49,18 +50,13 @@ struct NamespaceSettings {
 // P0 1 min, P1 5 min, P2 15 min, P3 60 min.
 uint64_t WaitOfPriority(int priority);
 
-// "parquet", "iceberg", "delta", "iceberg+delta"; kInvalid, INVALID_FIELD.
-Result<TargetFormat> ParseTargetFormat(std::string_view text);
-std::string ToString(const TargetFormat& format);
-Result<PartitionBy> ParsePartitionBy(std::string_view text);  // "none", "hour", "day"
-std::string_view ToString(PartitionBy partition_by);
 // "ts, id desc": columns in order of weight; empty: the first of the usual names.
 Result<std::vector<merge::SortKey>> ParseSortBy(std::string_view text);
 std::string ToString(const std::vector<merge::SortKey>& keys);
 
 // {"priority", "minFilesToCompact", "targetFormat", "sortBy", "partitionBy", "compression",
-// "deleteSources"}: those that are there replace what `before` says, null takes away. Checked whole:
-// kInvalid, INVALID_FIELD, names the field.
+// "deleteSources"}: those that are there replace what `before` says, null takes away. Checked
+// whole: kInvalid, INVALID_FIELD, names the field.
 Result<NamespaceOverrides> ReadOverrides(std::string_view json, const NamespaceOverrides& before);
 std::string ToJson(const NamespaceOverrides& overrides);  // only what is there
 

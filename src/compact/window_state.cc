@@ -35,10 +35,10 @@ std::optional<WindowState> ParseWindowState(std::string_view text) {
 
 Status CanApply(const Window& window, const WindowChange& change) {
   if (!Leads(window.state, change.kind)) {
-    return MakeError(ErrorKind::kConflict, "INVALID_TRANSITION",
-                     fmt::format("{}: the window of {} is {}",
-                                 kChanges[static_cast<size_t>(change.kind)], window.start_ms,
-                                 ToString(window.state)));
+    return MakeError(
+        ErrorKind::kConflict, "INVALID_TRANSITION",
+        fmt::format("{}: the window of {} is {}", kChanges[static_cast<size_t>(change.kind)],
+                    window.start_ms, ToString(window.state)));
   }
   const bool dispatched = window.state == WindowState::kDispatched;
   if (dispatched && change.workflow_id != window.workflow_id) {

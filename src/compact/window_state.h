@@ -43,8 +43,8 @@ struct WindowChange {
   enum class Kind : uint8_t { kTake, kConfirm, kGiveBack, kFinish };
   Kind kind = Kind::kTake;
   int64_t now_ms = 0;
-  std::string workflow_id = {};   // kConfirm; kGiveBack and kFinish of a dispatched one
-  int64_t not_before_ms = 0;      // kGiveBack
+  std::string workflow_id = {};  // kConfirm; kGiveBack and kFinish of a dispatched one
+  int64_t not_before_ms = 0;     // kGiveBack
 };
 
 // kConflict: INVALID_TRANSITION, or WORKFLOW_MISMATCH where another workflow has the window.

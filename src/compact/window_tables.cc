@@ -286,9 +286,8 @@ Result<std::vector<Window>> DispatchedWindows(Session& session) {
 }
 
 Result<std::optional<Window>> FindPending(Session& session, int64_t ns_id, int64_t start_ms) {
-  return FirstOf(
-      TRY(SelectWindows(session, "WHERE ns_id = ? AND start_ms = ? AND state = 'pending'",
-                        {ns_id, start_ms})));
+  return FirstOf(TRY(SelectWindows(
+      session, "WHERE ns_id = ? AND start_ms = ? AND state = 'pending'", {ns_id, start_ms})));
 }
 
 Result<std::optional<Window>> FindByWorkflow(Session& session, std::string_view workflow_id) {
@@ -317,14 +316,14 @@ Result<Window> AddRound(Session& session, int64_t ns_id, int64_t start_ms, int64
   window.ns_id = ns_id;
   window.start_ms = start_ms;
   window.first_seen_ms = window.last_seen_ms = now_ms;
-  TRY(session.Query(
-      "UPDATE window_spans SET rounds = rounds + 1 WHERE ns_id = ? AND start_ms = ?"
-      " RETURNING rounds, end_ms",
-      {ns_id, start_ms}, [&](const Row& row) {
-        window.round = row.Int(0);
-        window.end_ms = row.Int(1);
-        return true;
-      }));
+  TRY(
+      session.Query("UPDATE window_spans SET rounds = rounds + 1 WHERE ns_id = ? AND start_ms = ?"
+                    " RETURNING rounds, end_ms",
+                    {ns_id, start_ms}, [&](const Row& row) {
+                      window.round = row.Int(0);
+                      window.end_ms = row.Int(1);
+                      return true;
+                    }));
   CHECK(window.end_ms > start_ms);  // the span is made before its rounds
   TRY(session.Execute(
       "INSERT INTO windows VALUES (?, ?, ?, ?, 'pending', 0, 0, ?, ?, 0, '', 0, 0, 0)",
@@ -350,10 +349,10 @@ Result<uint64_t> ApplyDeltas(Session& session, const WindowDeltas& deltas,
     CHECK(window.files >= 0 && window.bytes >= 0);
     if (window.files == 0) {
       TRY(DeleteWindow(session, window));
-      TRY(session.Execute(
-          "UPDATE window_spans SET rounds = rounds - 1"
-          " WHERE ns_id = ? AND start_ms = ? AND rounds = ?",
-          {ns_id, start_ms, window.round}));
+      TRY(
+          session.Execute("UPDATE window_spans SET rounds = rounds - 1"
+                          " WHERE ns_id = ? AND start_ms = ? AND rounds = ?",
+                          {ns_id, start_ms, window.round}));
       continue;
     }
     if (delta.added > 0) window.last_seen_ms = std::max(window.last_seen_ms, delta.now_ms);

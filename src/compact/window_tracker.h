@@ -56,8 +56,7 @@ struct NoteCounts {
 };
 
 // Makes the workflow in the transaction; its id.
-using StartWorkflow =
-    std::function<Result<std::string>(state::Session&, const CompactionRequest&)>;
+using StartWorkflow = std::function<Result<std::string>(state::Session&, const CompactionRequest&)>;
 
 // What Dispatch is to look at. force: also what is held back; not what an earlier round holds.
 struct DispatchWish {
@@ -77,7 +76,14 @@ enum class Pressure : uint8_t { kNone, kNormal, kSevere };
 std::string_view ToString(Pressure pressure);
 Pressure PressureOf(uint64_t ready_windows, const WindowOptions& options);
 
-enum class SourceStanding : uint8_t { kUnknown, kPending, kTaken, kCompacted, kQuarantined, kChanged };
+enum class SourceStanding : uint8_t {
+  kUnknown,
+  kPending,
+  kTaken,
+  kCompacted,
+  kQuarantined,
+  kChanged
+};
 
 struct SourceView {
   SourceStanding standing = SourceStanding::kUnknown;
@@ -93,7 +99,8 @@ class WindowTracker : public SourceAccount {
   Result<NoteCounts> Note(state::Session& session, std::span<const Arrival> arrivals);
   Result<NoteCounts> Note(std::span<const Arrival> arrivals);
 
-  // The ready window that comes first by priority, then age; none: nothing is ready, or enough runs.
+  // The ready window that comes first by priority, then age; none: nothing is ready, or enough
+  // runs.
   Result<std::optional<Dispatched>> Dispatch(const DispatchWish& wish, const StartWorkflow& start);
 
   Status Settle(state::Session& session, std::string_view workflow_id,

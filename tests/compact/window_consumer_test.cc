@@ -1,4 +1,5 @@
-// From messages on the queue to workflows: all dialects, messages that are none, files that are none.
+// From messages on the queue to workflows: all dialects, messages that are none, files that are
+// none.
 #include "compact/window_consumer.h"
 
 #include <gtest/gtest.h>
@@ -23,8 +24,8 @@ class WindowConsumerTest : public ::testing::Test {
     WindowConsumerOptions consumer;
     consumer.start = windows_->workflows->Start();
     consumer.standing = [this](std::string_view) { return Result<WorkflowStanding>(standing_); };
-    consumer_ = std::make_unique<WindowConsumer>(std::move(consumer), *windows_->tracker, store_,
-                                                 *queue_);
+    consumer_ =
+        std::make_unique<WindowConsumer>(std::move(consumer), *windows_->tracker, store_, *queue_);
   }
   void Send(std::string_view body) { ASSERT_TRUE(queue_->Send(kQueue, body, {}).ok()); }
   std::string Put(const std::string& key, std::string_view bytes = "x") {
@@ -110,14 +111,14 @@ TEST_F(WindowConsumerTest, ADeletionIsBelievedOnceTheStoreConfirmsIt) {
 }
 
 TEST_F(WindowConsumerTest, TheStoreKnowsWhichSpellingOfAKeyIsMeantAndWhichBytesAreThere) {
-  const std::string plain = "data/my users/1795255200001-a-0.parquet";
+  const std::string plain = "data/users/1795255200001-a+b-0.parquet";
   const std::string etag = Put(plain, "four");
   Send(R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":)"
        R"("ObjectCreated:Put","eventTime":"2026-11-21T02:18:14Z","s3":{"bucket":{"name":"b"},)"
-       R"("object":{"key":"data/my+users/1795255200001-a-0.parquet","size":4,"eTag":"z"}}}]})");
+       R"("object":{"key":"data/users/1795255200001-a%2Bb-0.parquet","size":4,"eTag":"z"}}}]})");
   EXPECT_EQ(Take().added, 1u);
   EXPECT_EQ(windows_->ViewOf(plain, etag).standing, SourceStanding::kPending);
-  EXPECT_EQ(windows_->StatusOf("my users").pending_bytes, 4u);
+  EXPECT_EQ(windows_->StatusOf("users").pending_bytes, 4u);
 }
 
 TEST_F(WindowConsumerTest, ReadyWindowsBecomeWorkflowsAndEndedOnesGiveBack) {

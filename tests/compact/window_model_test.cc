@@ -81,18 +81,22 @@ void ExpectConsistent(Windows& windows) {
         return true;
       });
     };
-    TRY(count("SELECT count(*) FROM windows w WHERE state = 'pending' AND (files, bytes) <>"
+    TRY(
+        count("SELECT count(*) FROM windows w WHERE state = 'pending' AND (files, bytes) <>"
               " (SELECT count(*), COALESCE(sum(size), 0) FROM window_sources s"
               "  WHERE s.state = 'pending' AND s.ns_id = w.ns_id AND s.start_ms = w.start_ms)"));
-    TRY(count("SELECT count(*) FROM window_sources s WHERE state = 'pending' AND NOT EXISTS"
+    TRY(
+        count("SELECT count(*) FROM window_sources s WHERE state = 'pending' AND NOT EXISTS"
               " (SELECT 1 FROM windows w WHERE w.state = 'pending' AND w.ns_id = s.ns_id"
               "  AND w.start_ms = s.start_ms)"));
-    TRY(count("SELECT count(*) FROM window_sources s WHERE state = 'taken' AND NOT EXISTS"
+    TRY(
+        count("SELECT count(*) FROM window_sources s WHERE state = 'taken' AND NOT EXISTS"
               " (SELECT 1 FROM windows w WHERE w.state = 'dispatched'"
               "  AND w.workflow_id = s.workflow_id)"));
     TRY(count("SELECT count(*) FROM windows WHERE state = 'processing' OR files < 1"));
-    return count("SELECT count(*) FROM (SELECT key FROM window_sources WHERE state = 'pending'"
-                 " GROUP BY key HAVING count(*) > 1)");
+    return count(
+        "SELECT count(*) FROM (SELECT key FROM window_sources WHERE state = 'pending'"
+        " GROUP BY key HAVING count(*) > 1)");
   });
   EXPECT_TRUE(read.ok());
 }
@@ -170,9 +174,9 @@ class Walk {
   }
   Arrival AnyFile() {
     const auto minute = static_cast<int64_t>(random_->Below(4)) * 20;
-    Arrival file = FileOf("users", kTen + minute * kMinute, fmt::format("w{}", random_->Below(3)),
-                          random_->Below(3), fmt::format("e{}", random_->Below(3)),
-                          1 + random_->Below(100));
+    Arrival file =
+        FileOf("users", kTen + minute * kMinute, fmt::format("w{}", random_->Below(3)),
+               random_->Below(3), fmt::format("e{}", random_->Below(3)), 1 + random_->Below(100));
     file.current = random_->Below(4) == 0;
     return file;
   }

@@ -150,8 +150,9 @@ TEST_F(QuorumTest, UnderPressureTheFirstPrioritiesGoFirstAndSomethingAlwaysGoes)
   Open(options);
   for (int i = 0; i < 4; ++i) {
     windows_->Note({FileOf(fmt::format("p3-{}", i), kTen, "w", 0)});
-    ASSERT_TRUE(windows_->tracker->Configure(NamespaceId(), fmt::format("p3-{}", i),
-                                             R"({"priority":3})").ok());
+    ASSERT_TRUE(
+        windows_->tracker->Configure(NamespaceId(), fmt::format("p3-{}", i), R"({"priority":3})")
+            .ok());
   }
   windows_->Note({FileOf("p0", kTen, "w", 0)});
   ASSERT_TRUE(windows_->tracker->Configure(NamespaceId(), "p0", R"({"priority":0})").ok());

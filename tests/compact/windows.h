@@ -1,5 +1,5 @@
-// Windows for the tests: a tracker on a database, arrivals in few words, and workflows that are rows
-// of a table, made in the transaction that dispatches.
+// Windows for the tests: a tracker on a database, arrivals in few words, and workflows that are
+// rows of a table, made in the transaction that dispatches.
 #pragma once
 
 #include <fmt/format.h>
@@ -42,18 +42,20 @@ struct Workflows {
   }
 
   StartWorkflow Start() {
-    return [this](state::Session& session, const CompactionRequest& request) -> Result<std::string> {
-      if (fail_next) {
-        fail_next = false;
-        return MakeError(ErrorKind::kExhausted, "no more workflows");
-      }
-      std::string keys;
-      for (const SourceFile& source : request.sources) keys += source.key + " " + source.etag + "\n";
-      TRY(session.Execute("INSERT INTO test_workflows (params) VALUES (?)", {keys}));
-      const std::string id = "w" + std::to_string(session.last_insert_id());
-      last = request;
-      return id;
-    };
+    return
+        [this](state::Session& session, const CompactionRequest& request) -> Result<std::string> {
+          if (fail_next) {
+            fail_next = false;
+            return MakeError(ErrorKind::kExhausted, "no more workflows");
+          }
+          std::string keys;
+          for (const SourceFile& source : request.sources)
+            keys += source.key + " " + source.etag + "\n";
+          TRY(session.Execute("INSERT INTO test_workflows (params) VALUES (?)", {keys}));
+          const std::string id = "w" + std::to_string(session.last_insert_id());
+          last = request;
+          return id;
+        };
   }
 
   // Each workflow's sources, from the table.
