@@ -87,7 +87,9 @@ Result<SourceName> ParseSourceName(std::string_view key, std::string_view prefix
   const size_t slash = key.rfind('/');
   if (slash == std::string_view::npos || slash == 0) return NotASource("no namespace");
   name.ns = key.substr(0, slash);
-  if (HasPartitionFolder(name.ns)) return NotASource("a folder of a table's partition");
+  if (HasPartitionFolder(name.ns)) {
+    return MakeError(ErrorKind::kInvalid, "PARTITION_FOLDER", "a folder of a table's partition");
+  }
   // It becomes the name of a table.
   if (!TableNameOf(name.ns).ok()) return NotASource("the namespace cannot be a table's name");
   TRY(ParseFileName(key.substr(slash + 1), name));

@@ -23,8 +23,9 @@ struct SourceName {
   uint64_t sequence = 0;  // fits an int64_t
 };
 
-// prefix: with its final '/'. kInvalid, NOT_A_SOURCE, with what is wrong: a key of another kind, a
-// folder of a table's partition (`hour=…`), a time beyond the year 9999. Any bytes may be given.
+// prefix: with its final '/'. kInvalid, with what is wrong: PARTITION_FOLDER for one of a table's
+// (`hour=…`), where compacted files lie; NOT_A_SOURCE for a key of another kind, or a time beyond
+// the year 9999. Any bytes may be given.
 Result<SourceName> ParseSourceName(std::string_view key, std::string_view prefix);
 
 // The window that a time falls into: the largest multiple of size_ms that is not above it.

@@ -1,6 +1,8 @@
 // What workflows say of their sources, what readers ask of them, and what is forgotten in the end.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "compact/window_tracker.h"
 #include "core/crash_point.h"
 
@@ -15,6 +17,9 @@ const CrashPoint kEnded{"windows.end.before_commit"};
 
 // How much of the measured speed is older than the last workflow's.
 constexpr double kOlderSpeed = 0.8;
+
+// Up to this many sources are looked up one by one; more, if sorted, by one scan of their range.
+constexpr size_t kPointLookupsMax = 256;
 
 struct TakenRow {
   std::string key, etag;
@@ -120,6 +125,35 @@ SourceStanding StandingOf(std::string_view state) {
   return state == "quarantined" ? SourceStanding::kQuarantined : SourceStanding::kChanged;
 }
 
+Status LookUpViews(Session& session, std::span<const SourceId> sources,
+                   std::vector<SourceView>& views) {
+  for (size_t i = 0; i < sources.size(); ++i) {
+    TRY(session.Query("SELECT state, workflow_id FROM window_sources WHERE key = ? AND etag = ?",
+                      {sources[i].key, sources[i].etag}, [&](const Row& row) {
+                        views[i] = {StandingOf(row.Text(0)), row.Text(1)};
+                        return false;
+                      }));
+  }
+  return {};
+}
+
+// Sources in the order of the rows.
+Status ScanViews(Session& session, std::span<const SourceId> sources,
+                 std::vector<SourceView>& views) {
+  size_t next = 0;
+  return session.Query(
+      "SELECT key, etag, state, workflow_id FROM window_sources WHERE key >= ? AND key <= ?"
+      " ORDER BY key, etag",
+      {sources.front().key, sources.back().key}, [&](const Row& row) {
+        const SourceId at{row.Text(0), row.Text(1)};
+        while (next < sources.size() && sources[next] < at) ++next;
+        for (size_t i = next; i < sources.size() && sources[i] == at; ++i) {
+          views[i] = {StandingOf(row.Text(2)), row.Text(3)};
+        }
+        return next < sources.size();
+      });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<WindowTracker>> WindowTracker::Open(WindowOptions options,
@@ -190,15 +224,10 @@ Status WindowTracker::SetHalted(std::string_view workflow_id, bool halted) {
 
 Result<std::vector<SourceView>> WindowTracker::View(std::span<const SourceId> sources) {
   std::vector<SourceView> views(sources.size());
-  TRY(database_.Transact([&](Session& session) -> Status {
-    for (size_t i = 0; i < sources.size(); ++i) {
-      TRY(session.Query("SELECT state, workflow_id FROM window_sources WHERE key = ? AND etag = ?",
-                        {sources[i].key, sources[i].etag}, [&](const Row& row) {
-                          views[i] = {StandingOf(row.Text(0)), row.Text(1)};
-                          return false;
-                        }));
-    }
-    return {};
+  const bool scan =
+      sources.size() > kPointLookupsMax && std::is_sorted(sources.begin(), sources.end());
+  TRY(database_.Transact([&](Session& session) {
+    return scan ? ScanViews(session, sources, views) : LookUpViews(session, sources, views);
   }));
   return views;
 }

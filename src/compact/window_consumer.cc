@@ -123,13 +123,17 @@ Result<uint64_t> WindowConsumer::TakeOnce() {
     const auto room = static_cast<uint32_t>(
         std::min<uint64_t>(queue::kBatchMax, options_.messages_max - batch.messages));
     const auto messages =
-        TRY(queue_.ReceiveHeld(options_.queue, room, options_.lease_ms, options_.holder));
-    for (const queue::Message& message : messages) {
+        queue_.ReceiveHeld(options_.queue, room, options_.lease_ms, options_.holder);
+    if (!messages.ok()) {
+      judged = messages.error();  // of those that were taken before something becomes all the same
+      break;
+    }
+    for (const queue::Message& message : *messages) {
       ++batch.messages;
       if (judged.ok()) judged = Judge(message, batch);
       if (!judged.ok()) batch.unread.push_back(message.lease_id);
     }
-    if (messages.size() < room) break;
+    if (messages->size() < room) break;
   }
   TRY(Commit(batch));
   TRY(std::move(judged));
@@ -176,7 +180,7 @@ Status WindowConsumer::AddArrival(const notify::Notification& notification, Batc
   const std::string& decoded = notification.decoded_key;
   const bool decoded_fits = !decoded.empty() && ParseSourceName(decoded, options_.prefix).ok();
   if (!name.ok() && !decoded_fits) {
-    Skip(notification.key, name.error().message);
+    Skip(notification.key, name.error());
     return {};
   }
   const bool created = notification.kind == NotificationKind::kCreated;
@@ -206,10 +210,11 @@ Status WindowConsumer::AddArrival(const notify::Notification& notification, Batc
   return {};
 }
 
-void WindowConsumer::Skip(const std::string& key, const std::string& why) {
+void WindowConsumer::Skip(const std::string& key, const Error& why) {
   const std::lock_guard lock(stats_mutex_);
   ++stats_.skipped;
-  skipped_last_.push_back({key.substr(0, kKeyBytesShown), why, tracker_.clock().NowMs()});
+  if (why.code == "PARTITION_FOLDER") return;  // most likely what compaction wrote itself
+  skipped_last_.push_back({key.substr(0, kKeyBytesShown), why.message, tracker_.clock().NowMs()});
   if (skipped_last_.size() > kSkippedShown) skipped_last_.pop_front();
 }
 

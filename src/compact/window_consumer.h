@@ -96,7 +96,7 @@ class WindowConsumer {
   Status Judge(const queue::Message& message, Batch& batch);
   Status AddArrival(const notify::Notification& notification, Batch& batch);
   Result<std::optional<Arrival>> Look(const std::string& key);
-  void Skip(const std::string& key, const std::string& why);
+  void Skip(const std::string& key, const Error& why);
   Status Commit(Batch& batch);
   Status AskStanding();
   Status RecheckAll();

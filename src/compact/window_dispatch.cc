@@ -86,6 +86,14 @@ std::optional<Window> Choose(std::vector<Candidate> ready, const WindowOptions& 
   return std::nullopt;
 }
 
+std::optional<Window> Oldest(std::vector<Candidate> named) {
+  const auto oldest = std::min_element(
+      named.begin(), named.end(),
+      [](const Candidate& a, const Candidate& b) { return a.window.start_ms < b.window.start_ms; });
+  if (oldest == named.end()) return std::nullopt;
+  return std::move(oldest->window);
+}
+
 // The first of the window's files, within the bounds of one workflow; at least one.
 Status Pin(Session& session, const Window& window, const WindowOptions& options,
            std::vector<SourceFile>& out) {
@@ -176,7 +184,9 @@ Result<std::optional<Dispatched>> WindowTracker::Dispatch(const DispatchWish& wi
     WindowJudge judge = TRY(WindowJudge::Make(session, options_, now_ms));
     if (judge.running() >= options_.concurrency_max) return {};
     auto candidates = TRY((wish.force ? Named : Ready)(session, judge, options_, wish));
-    std::optional<Window> window = Choose(std::move(candidates), options_, judge.running());
+    std::optional<Window> window = wish.force
+                                       ? Oldest(std::move(candidates))
+                                       : Choose(std::move(candidates), options_, judge.running());
     if (!window) return {};
     const NamespaceFacts* facts = TRY(judge.FactsOf(window->ns_id));
     TRY(HandOver(session, options_, *facts, start, now_ms, *window));

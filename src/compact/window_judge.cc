@@ -44,9 +44,14 @@ Result<std::vector<std::string>> WindowJudge::Missing(const Window& window,
 Result<Judgement> WindowJudge::Judge(const Window& window) {
   const NamespaceFacts* facts = TRY(FactsOf(window.ns_id));
   Judgement out;
+  QuorumFacts known{now_ms_, /*writers_missing=*/true, RoundRuns(window)};
+  out.holds = HoldsOf(window, facts->settings, *options_, known);
+  const bool asks = std::any_of(out.holds.begin(), out.holds.end(),
+                                [](const Hold& hold) { return hold.kind == HoldKind::kWriters; });
+  if (!asks) return out;  // whoever is missing is not waited for, or not yet
   out.missing = TRY(Missing(window, *facts));
-  out.holds = HoldsOf(window, facts->settings, *options_,
-                      {now_ms_, !out.missing.empty(), RoundRuns(window)});
+  known.writers_missing = !out.missing.empty();
+  out.holds = HoldsOf(window, facts->settings, *options_, known);
   return out;
 }
 

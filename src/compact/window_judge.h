@@ -24,7 +24,7 @@ struct NamespaceFacts {
 
 struct Judgement {
   std::vector<Hold> holds;           // none: ready
-  std::vector<std::string> missing;  // active writers that are not in the window
+  std::vector<std::string> missing;  // active writers that it waits for
   bool ready() const { return holds.empty(); }
 };
 

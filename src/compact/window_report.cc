@@ -38,6 +38,7 @@ void CountPending(const WindowStatus& status, NamespaceStatus& out) {
   };
   older(out.oldest_start_ms, window.start_ms);
   if (WaitsOnPurpose(status.holds)) return;
+  ++out.overdue;
   older(out.oldest_over_ms, status.over_ms);
 }
 
@@ -49,15 +50,13 @@ void CountDispatched(const Window& window, NamespaceStatus& out) {
   out.running_bytes += static_cast<uint64_t>(window.bytes);
 }
 
-Result<WindowStatus> StatusOf(Session& session, WindowJudge& judge, const WindowOptions& options,
-                              size_t writers_max, const Window& window) {
+Result<WindowStatus> StatusOf(WindowJudge& judge, const WindowOptions& options,
+                              const Window& window) {
   WindowStatus status;
   status.window = window;
-  status.writers = TRY(MembersOf(session, window, writers_max));
   status.lies_ahead = LiesAhead(window, options);
   const NamespaceFacts* facts = TRY(judge.FactsOf(window.ns_id));
   status.over_ms = EffectiveEndMs(window, options) + static_cast<int64_t>(facts->settings.wait_ms);
-  TRY(ReadLateness(session, status));
   if (window.state != WindowState::kPending) return status;
   Judgement judgement = TRY(judge.Judge(window));
   status.holds = std::move(judgement.holds);
@@ -121,12 +120,15 @@ Result<NamespaceStatus> ReadNamespace(Session& session, WindowJudge& judge,
   out.settings = facts->settings;
   NameWriters(judge, *facts, filter.writers_max, out);
   for (const Window& window : TRY(ListWindows(session, ns_id, SIZE_MAX >> 1))) {
-    WindowStatus status = TRY(StatusOf(session, judge, options, filter.writers_max, window));
+    WindowStatus status = TRY(StatusOf(judge, options, window));
     ++out.windows_total;
     if (window.state == WindowState::kPending) CountPending(status, out);
     if (window.state == WindowState::kProcessing) ++out.processing;
     if (window.state == WindowState::kDispatched) CountDispatched(window, out);
-    if (out.windows.size() < filter.windows_max) out.windows.push_back(std::move(status));
+    if (out.windows.size() == filter.windows_max) continue;
+    status.writers = TRY(MembersOf(session, window, filter.writers_max));
+    TRY(ReadLateness(session, status));
+    out.windows.push_back(std::move(status));
   }
   TRY(CountQuarantined(session, out));
   NameIssues(*facts, options, out);
@@ -198,13 +200,9 @@ NamespaceHealth HealthOf(const NamespaceStatus& status, const HealthLimits& limi
                          int64_t now_ms) {
   NamespaceHealth out;
   out.issues = status.issues;
-  uint64_t waiting = 0;
-  for (const WindowStatus& window : status.windows) {
-    waiting += window.window.state == WindowState::kPending && !WaitsOnPurpose(window.holds);
-  }
-  if (waiting > limits.pending_windows_max) {
+  if (status.overdue > limits.pending_windows_max) {
     out.health = Health::kDegraded;
-    out.issues.push_back(fmt::format("{} windows wait for a workflow, more than {}", waiting,
+    out.issues.push_back(fmt::format("{} windows wait for a workflow, more than {}", status.overdue,
                                      limits.pending_windows_max));
   }
   const double age_hours = status.oldest_over_ms == 0

@@ -16,7 +16,7 @@ struct WindowStatus {
   Window window;
   std::vector<std::string> writers;  // in it; at most writers_max
   std::vector<Hold> holds;           // of a pending one; none: it is ready
-  std::vector<std::string> missing;  // active writers that are not in it
+  std::vector<std::string> missing;  // active writers that it waits for
   int64_t over_ms = 0;               // when its time was over, or will be
   bool lies_ahead = false;           // its writers' clocks are wrong
   int64_t late_files = 0;            // that came after a round of it had been dispatched
@@ -30,14 +30,15 @@ struct NamespaceStatus {
   std::vector<WindowStatus> windows;  // at most windows_max, oldest first
   uint64_t windows_total = 0;
   uint64_t pending = 0, processing = 0, dispatched = 0;
-  uint64_t ready = 0;   // pending, and held back by nobody
-  uint64_t halted = 0;  // their workflows wait for an operator
+  uint64_t ready = 0;    // pending, and held back by nobody
+  uint64_t overdue = 0;  // pending, and held back by neither their time nor their number of files
+  uint64_t halted = 0;   // their workflows wait for an operator
   uint64_t pending_files = 0, pending_bytes = 0;
   uint64_t running_files = 0, running_bytes = 0;  // taken, not committed yet
   uint64_t quarantined_files = 0;
   uint64_t late_files = 0;
   int64_t oldest_start_ms = 0;  // of the pending windows; 0: none
-  int64_t oldest_over_ms = 0;   // of those not held by time or number: when its time was over
+  int64_t oldest_over_ms = 0;   // of the overdue ones: when its time was over
   std::vector<std::string> issues;
 };
 

@@ -111,7 +111,8 @@ class WindowTracker : public SourceAccount {
   Result<std::vector<Window>> Running();
   Status SetHalted(std::string_view workflow_id, bool halted);
 
-  // For readers: how each of these files' bytes stands, all at one instant.
+  // For readers: how each of these files' bytes stands, all at one instant. Many are found sooner
+  // where they are sorted.
   Result<std::vector<SourceView>> View(std::span<const SourceId> sources);
 
   // Files that the store has to be asked about; each answer is noted by Recheck.

@@ -55,7 +55,6 @@ TEST(SourceNames, WhatIsNoSourceIsRefusedAndSaysWhy) {
            std::string("data/users/1700001234567890-w-0.parquet"),  // microseconds
            std::string("data/users/253402300800000-w-0.parquet"),
            std::string("data/users/compacted-1700000000000-3.parquet"),
-           std::string("data/users/year=2026/month=11/1700001234567-w-0.parquet"),
            std::string("data/../data/users/1700001234567-w-0.parquet"),
            std::string("data/my users/1700001234567-w-0.parquet"),
            std::string("data/us\ners/1700001234567-w-0.parquet"),
@@ -73,6 +72,12 @@ TEST(SourceNames, WhatIsNoSourceIsRefusedAndSaysWhy) {
     EXPECT_EQ(parsed.error().code, "NOT_A_SOURCE") << key;
     EXPECT_FALSE(parsed.error().message.empty()) << key;
   }
+}
+
+TEST(SourceNames, WhatLiesInAPartitionsFolderIsNoWriters) {
+  const auto parsed = Parse("data/users/year=2026/month=11/1700001234567-w-0.parquet");
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_EQ(parsed.error().code, "PARTITION_FOLDER");
 }
 
 TEST(SourceNames, AnyBytesAreParsedOrRefusedAndWhatIsParsedMakesTheSameKeyAgain) {

@@ -183,6 +183,27 @@ TEST_F(WindowTrackerTest, EachOutcomeLeavesItsMark) {
   EXPECT_TRUE(all.bytes_per_second.has_value());
 }
 
+TEST_F(WindowTrackerTest, ManySourcesAreViewedAsFewAre) {
+  for (int i = 0; i < 600; i += 2) windows_->Note({FileOf("users", kTen + i, "w", i)});
+  Over();
+  const std::string id = windows_->Dispatch()->window.workflow_id;
+  std::vector<SourceId> sorted;
+  for (int i = 0; i < 600; ++i) {
+    sorted.push_back({FileOf("users", kTen + i, "w", i).key, i % 4 == 2 ? "other" : "e1"});
+  }
+  std::sort(sorted.begin(), sorted.end());
+  sorted.push_back(sorted.back());
+  const auto scanned = windows_->tracker->View(sorted).value();
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    const SourceView one = windows_->ViewOf(sorted[i].key, sorted[i].etag);
+    EXPECT_EQ(scanned[i].standing, one.standing) << sorted[i].key;
+    EXPECT_EQ(scanned[i].workflow_id, one.workflow_id) << sorted[i].key;
+  }
+  EXPECT_EQ(std::count_if(scanned.begin(), scanned.end(),
+                          [&](const SourceView& view) { return view.workflow_id == id; }),
+            3);  // of five, two are asked about with other bytes
+}
+
 TEST_F(WindowTrackerTest, SettledRowsGoWhenTheyAreOldAndTheirObjectsGone) {
   windows_->Note({file_, FileOf("users", kTen + 1, "w1", 1)});
   Over();
