@@ -32,6 +32,7 @@ void AddQuery(CLI::App& root, Chosen& chosen);
 void AddTail(CLI::App& root, Chosen& chosen);
 void AddQueue(CLI::App& root, Chosen& chosen);
 void AddStore(CLI::App& root, Chosen& chosen);
+void AddCompaction(CLI::App& root, Chosen& chosen);
 void AddTable(CLI::App& root, Chosen& chosen);
 void AddConfig(CLI::App& root, Chosen& chosen);
 void AddConvert(CLI::App& root, Chosen& chosen);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "catalog/delta_tables.h"
+#include "compact/window_settings.h"
 #include "core/log.h"
 #include "ingest/ingest.h"
 #include "journal/journal.h"
@@ -71,6 +72,22 @@ struct CompactConfig {
   uint32_t consumers = 1;
 };
 
+enum class CompactionTarget : uint8_t { kParquet, kIceberg, kDelta, kIcebergAndDelta };
+
+// Of writers' files, by windows.
+struct CompactionConfig {
+  bool enabled = true;
+  std::string queue = "varve-compaction-events";
+  std::string prefix = "data";
+  compact::WindowOptions windows;  // settings: what is not below is in it
+  CompactionTarget target_format = CompactionTarget::kIceberg;
+  std::string sort_by;  // "ts, id desc"; empty: the first time column of the usual names
+  compact::PartitionBy partition_by = compact::PartitionBy::kHour;
+  std::string compression = "zstd";
+  uint64_t check_interval_ms = 5'000;
+  uint64_t memory_bytes_max = 256ull << 20;  // of one merge
+};
+
 struct TableConfig {
   catalog::DeltaOptions formats;  // catalog.root: set by the wiring
   uint64_t orphan_age_ms = catalog::kOrphanAgeMsDefault;
@@ -92,6 +109,7 @@ struct Config {
   NotifyConfig notify;
   QueueOptions queue;
   CompactConfig compact;
+  CompactionConfig compaction;
   TableConfig table;
   query::EngineOptions query;  // temp_directory: set by the wiring
   LogConfig log;

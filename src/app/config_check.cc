@@ -48,6 +48,7 @@ void CheckNames(const Config& config, std::vector<std::string>* problems) {
   };
   prefix("flush.raw_events_prefix", config.flush.raw_events_prefix);
   prefix("compact.parquet_prefix", config.compact.parquet_prefix);
+  prefix("compaction.prefix", config.compaction.prefix);
   auto queue = [&](std::string_view key, const std::string& value, bool may_be_empty) {
     if ((may_be_empty && value.empty()) || IsQueueName(value)) return;
     problems->push_back(fmt::format(
@@ -57,6 +58,7 @@ void CheckNames(const Config& config, std::vector<std::string>* problems) {
   queue("notify.raw_events_queue", config.notify.raw_events_queue, false);
   queue("notify.downstream_queue", config.notify.downstream_queue, true);
   queue("queue.dead_letter_queue", config.queue.dead_letter_queue, true);
+  queue("compaction.queue", config.compaction.queue, false);
   for (const notify::NotifyRule& rule : config.notify.rules) {
     queue("notify.rules: queue", rule.queue, false);
   }
@@ -66,6 +68,21 @@ void CheckNames(const Config& config, std::vector<std::string>* problems) {
     if (key.ns.empty()) continue;
     Result<NamespaceId> ns = NamespaceId::Parse(key.ns);
     if (!ns.ok()) problems->push_back("auth.keys: namespace: " + ns.error().message);
+  }
+}
+
+void CheckCompaction(const CompactionConfig& config, std::vector<std::string>* problems) {
+  const auto sort_by = compact::ParseSortBy(config.sort_by);
+  if (!sort_by.ok()) problems->push_back("compaction.sort_by: " + sort_by.error().message);
+  const auto codec = parquet::ParseCodec(config.compression);
+  if (!codec.ok() || !parquet::IsParquetCodec(*codec)) {
+    problems->push_back(
+        fmt::format("compaction.compression: \"{}\" is none of none, snappy, lz4, "
+                    "zstd, gzip, brotli, the last three with a level (zstd:9)",
+                    config.compression));
+  }
+  if (config.windows.pressure_severe < config.windows.pressure_normal) {
+    problems->push_back("compaction.pressure_severe: must not be below compaction.pressure_normal");
   }
 }
 
@@ -90,6 +107,7 @@ std::vector<std::string> CrossChecks(const Config& config) {
   if (config.data_dir.empty()) problems.push_back("data_dir: must not be empty");
   CheckListen(config, &problems);
   CheckNames(config, &problems);
+  CheckCompaction(config.compaction, &problems);
   if (config.journal.bytes_max < 2 * config.journal.segment_bytes) {
     problems.push_back("journal.bytes_max: must hold at least two of journal.segment_bytes");
   }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/compaction.h"
 #include "app/lake.h"
 #include "app/process_metrics.h"
 #include "core/clock.h"
@@ -67,6 +68,7 @@ notify::NotifierOptions NotifierOptionsOf(const Config& config) {
     raw.queue = config.notify.raw_events_queue;
     options.rules.push_back(std::move(raw));
   }
+  if (config.compaction.enabled) AddCompactionRule(config, options.rules);
   options.reconcile_interval_ms = config.notify.reconcile_interval_ms;
   options.stable_ms = config.notify.settle_ms;
   return options;
@@ -147,6 +149,7 @@ class Serving {
   ingest::EventIngest ingest_;
   std::unique_ptr<notify::Notifier> notifier_;
   compact::RawConsumer consumer_;
+  std::unique_ptr<CompactionRole> compaction_;  // none: not enabled
   std::unique_ptr<server::HttpServer> server_;
 };
 
@@ -164,11 +167,15 @@ Status Serving::Start(const Config& config) {
   if (!probed.ok()) return std::move(probed).error().Context("probe the store");
   notify::NotifierOptions notifier = NotifierOptionsOf(config);
   TRY(DeclareQueues(config, notifier, *lake_->queue));
+  if (config.compaction.enabled) {
+    compaction_ = TRY(CompactionRole::Open(config, *lake_, {}));
+  }
   notifier_ = TRY(
       notify::Notifier::Open(std::move(notifier), *lake_->database, *lake_->queue, SystemClock()));
   lake_->store->SetListener(notifier_.get());
   lake_->flusher->Start();
   TRY(consumer_.Start());
+  if (compaction_) TRY(compaction_->Start());
   notifier_->Start(*lake_->store);
   server::Services services;
   services.clock = &SystemClock();
@@ -180,9 +187,13 @@ Status Serving::Start(const Config& config) {
   services.queue = lake_->queue.get();
   services.store = lake_->store.get();
   services.live_feed = &live_;
+  if (compaction_) compaction_->Serve(services);
   services.ready = [this] { return Ready(); };
   services.stats_json = [this] { return StatsJson(reporting()); };
-  services.collect_metrics = [this](server::MetricsWriter& out) { WriteMetrics(reporting(), out); };
+  services.collect_metrics = [this](server::MetricsWriter& out) {
+    WriteMetrics(reporting(), out);
+    if (compaction_) compaction_->WriteMetrics(out);
+  };
   server_ = TRY(server::HttpServer::Start(config.server, services));
   return {};
 }
@@ -212,6 +223,7 @@ Serving::~Serving() {
   server_.reset();
   lake_->journal->Close();
   consumer_.Stop();
+  if (compaction_) compaction_->Stop();
   lake_->engine.reset();
   lake_->snapshots.reset();
   lake_->flusher.reset();
@@ -225,6 +237,7 @@ Status Serving::Stop() {
   Status flushed = lake_->flusher->Stop();
   notifier_->Stop();
   consumer_.Stop();
+  if (compaction_) compaction_->Stop();
   return flushed;
 }
 

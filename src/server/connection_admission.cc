@@ -136,7 +136,8 @@ std::optional<Response> Connection::AdmitPrincipal(Exchange& exchange) {
     }
   }
   const std::string_view header = exchange.head.Find("x-namespace");
-  const std::string_view param = exchange.Param("namespace");
+  const std::string_view param =
+      route_->data_namespace ? std::string_view() : exchange.Param("namespace");
   if (!header.empty() && !param.empty() && header != param) {
     return ErrorResponse(400, "INVALID_NAMESPACE", "X-Namespace and ?namespace= differ");
   }

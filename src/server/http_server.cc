@@ -113,6 +113,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(ServerOptions options, Ser
   AddQueryRoutes(impl->state);
   AddEventRoutes(impl->state);
   AddQueueRoutes(impl->state);
+  AddCompactionRoutes(impl->state);
   AddStoreRoutes(impl->state);
   AddOperationRoutes(impl->state);
   TRY(impl->Listen());

@@ -37,9 +37,10 @@ struct Route {
   Handler handler;
   uint64_t body_bytes_max = 0;  // 0: a body is refused
   WebSocketKind websocket = WebSocketKind::kNone;
-  bool upgrade_only = false;  // 426 without an upgrade
-  bool watch_client = false;  // cancel when the client goes
-  bool open_cors = false;     // readable from any origin
+  bool upgrade_only = false;    // 426 without an upgrade
+  bool watch_client = false;    // cancel when the client goes
+  bool open_cors = false;       // readable from any origin
+  bool data_namespace = false;  // ?namespace= is the data's: only X-Namespace names a tenant
   RouteMetrics metrics{};
 };
 

@@ -12,6 +12,10 @@
 namespace varve {
 class Clock;
 class Random;
+namespace compact {
+class WindowConsumer;
+class WindowTracker;
+}  // namespace compact
 namespace ingest {
 class Ingest;
 class WebhookVerifier;
@@ -42,6 +46,8 @@ struct Services {
   query::SnapshotSource* snapshots = nullptr;
   queue::Queue* queue = nullptr;
   store::ObjectStore* store = nullptr;
+  compact::WindowTracker* windows = nullptr;  // the compaction; with both or neither
+  compact::WindowConsumer* window_consumer = nullptr;
   LiveFeed* live_feed = nullptr;
   // An Error: not ready, and why (replaying, the journal refuses).
   std::function<Status()> ready;

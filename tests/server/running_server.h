@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "compact/window_consumer.h"
 #include "core/clock.h"
 #include "ingest/webhook.h"
 #include "queue/sqlite_queue.h"
@@ -30,6 +31,16 @@ struct RunningServer {
     EXPECT_TRUE(opened_queue.ok());
     queue = std::move(opened_queue).value();
     EXPECT_TRUE(queue->Declare({.name = "jobs", .dead_letter_queue = "dead"}).ok());
+    auto opened_windows = compact::WindowTracker::Open(WindowOptions(), *database, clock);
+    EXPECT_TRUE(opened_windows.ok());
+    windows = std::move(opened_windows).value();
+    compact::WindowConsumerOptions consumer;
+    consumer.queue = "jobs";
+    consumer.start = [this](state::Session&, const compact::CompactionRequest&) {
+      return Result<std::string>("w" + std::to_string(++workflows));
+    };
+    window_consumer =
+        std::make_unique<compact::WindowConsumer>(std::move(consumer), *windows, store, *queue);
     options.port = 0;
     Services services;
     services.clock = &clock;
@@ -40,6 +51,8 @@ struct RunningServer {
     services.snapshots = &lake;
     services.queue = queue.get();
     services.store = &store;
+    services.windows = windows.get();
+    services.window_consumer = window_consumer.get();
     services.live_feed = &live;
     services.ready = [this] {
       return ready ? Status() : MakeError(ErrorKind::kRetryable, "REPLAYING", "replaying");
@@ -54,6 +67,14 @@ struct RunningServer {
     port = server->port();
   }
 
+  static compact::WindowOptions WindowOptions() {
+    compact::WindowOptions options;
+    options.min_files = 2;
+    options.concurrency_max = 1;
+    options.settings.target.tables.iceberg = true;
+    return options;
+  }
+
   Reply Request(std::string_view method, std::string_view target, std::string_view body = {},
                 const std::vector<std::string>& headers = {}) {
     return Client(port).Request(method, target, body, headers);
@@ -63,6 +84,9 @@ struct RunningServer {
   ingest::WebhookVerifier webhooks;
   std::unique_ptr<state::Database> database;
   std::unique_ptr<queue::SqliteQueue> queue;
+  std::unique_ptr<compact::WindowTracker> windows;
+  std::unique_ptr<compact::WindowConsumer> window_consumer;
+  std::atomic<int> workflows{0};
   SteeredIngest ingest;
   SteeredEngine engine;
   EmptyLake lake;
