@@ -17,7 +17,7 @@ struct Options {
   std::string output, codec = "lz4", memory = "256 MiB", temp, unsorted = "refuse";
   std::string timestamps = "keep";
   std::string group_bytes = "64 MiB", page_bytes = "1 MiB", dictionary_bytes = "1 MiB";
-  std::string file_bytes;
+  std::string file_bytes, split;
   uint64_t file_rows = 0;
   uint32_t group_rows = 131'072;
   uint32_t threads = 0;
@@ -71,6 +71,8 @@ Result<merge::MergeOptions> ToMerge(const Options& options) {
   out.dictionary_bytes_max = static_cast<uint32_t>(dictionary);
   out.group_rows_max = options.group_rows;
   out.file_rows_max = options.file_rows;
+  if (options.split == "hour") out.split_us = 3'600'000'000;
+  if (options.split == "day") out.split_us = 86'400'000'000;
   out.copy_groups = !options.no_copy;
   out.bloom_columns = options.bloom;
   out.sync = !options.no_sync;
@@ -147,6 +149,10 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
                       "Begin another file after so many: OUT-00000.parquet, OUT-00001.parquet, …");
   command->add_option("--file-size", options->file_bytes, "Begin another file after so much");
   command
+      ->add_option("--split", options->split,
+                   "Begin another file with each hour or day (UTC) of the first key column")
+      ->check(CLI::IsMember({"hour", "day"}));
+  command
       ->add_option("--timestamps", options->timestamps,
                    "Their unit: keep (default; the finest where files differ), millis, micros")
       ->check(CLI::IsMember({"keep", "millis", "micros"}));
@@ -163,6 +169,7 @@ Examples:
   varve merge --key ts part-*.parquet -o day.parquet
   varve merge --key ts --compression zstd:3 --memory-limit '512 MiB' in/*.parquet -o out.parquet
   varve merge --key ts --bloom user_id --bloom url in/*.parquet -o out.parquet
+  varve merge --key ts --split day 2026-*.parquet -o by-day.parquet
   varve merge --key tenant --key ts:desc --file-rows 1000000 a.parquet b.parquet -o c.parquet)");
   command->callback([&chosen, options] { chosen.run = [options] { return Run(*options); }; });
 }

@@ -44,7 +44,8 @@ class ArrowMerge {
     for (const Slot& slot : plan.slots) {
       if (slot.end == inputs_.parts[slot.part].rows) readers_.erase(slot.part);
     }
-    return output_.Write(*arrow::RecordBatch::Make(output_.schema(), plan.rows, columns));
+    return output_.Write(*arrow::RecordBatch::Make(output_.schema(), plan.rows, columns),
+                         plan.begins_period);
   }
 
  private:
@@ -92,7 +93,7 @@ Result<std::vector<MergedFile>> MergeByArrow(const InputSet& inputs,
   // A row group is in memory twice: as Arrow's columns and as its writer's pages.
   limits.bytes_max = std::min(options.group_bytes_max, options.memory_bytes_max / 8);
   limits.may_copy.assign(inputs.parts.size(), false);
-  KeyOrder order(inputs, keys, gauge, limits);
+  KeyOrder order(inputs, keys, gauge, limits, TRY(KeySplit::Make(inputs, keys, options.split_us)));
   TRY(order.Start(pool));
   ArrowMerge merge(inputs, files);
   uint64_t rows = 0;

@@ -75,6 +75,7 @@ std::shared_ptr<pq::WriterProperties> ArrowOutput::Properties() const {
 }
 
 Status ArrowOutput::OpenNext() {
+  TRY(CheckFileCount(files_.size(), options_));
   std::string path = NumberedPath(path_, files_.size(), options_);
   auto output = std::make_unique<parquet::OutputFile>(path);
   TRY(output->Open());
@@ -108,14 +109,11 @@ Status ArrowOutput::CloseLast() {
   return outputs_.back()->Complete(options_.sync);
 }
 
-Status ArrowOutput::Write(const arrow::RecordBatch& rows) {
+Status ArrowOutput::Write(const arrow::RecordBatch& rows, bool begins_period) {
   const auto count = static_cast<uint64_t>(rows.num_rows());
   if (writer_ != nullptr) {
-    const bool by_rows =
-        options_.file_rows_max > 0 && files_.back().rows + count > options_.file_rows_max;
-    const bool by_bytes = options_.file_bytes_max > 0 &&
-                          static_cast<uint64_t>(*stream_->Tell()) >= options_.file_bytes_max;
-    if (by_rows || by_bytes) TRY(CloseLast());
+    const auto bytes = static_cast<uint64_t>(*stream_->Tell());
+    if (begins_period || IsFull(files_.back(), bytes, count, options_)) TRY(CloseLast());
   }
   if (writer_ == nullptr) TRY(OpenNext());
   files_.back().rows += count;
@@ -128,8 +126,7 @@ Status ArrowOutput::Write(const arrow::RecordBatch& rows) {
 Status ArrowOutput::Finish() {
   if (writer_ == nullptr) TRY(OpenNext());
   TRY(CloseLast());
-  for (const auto& output : outputs_) TRY(output->Publish(options_.sync));
-  return {};
+  return PublishAll(outputs_, files_, options_.sync);
 }
 
 }  // namespace varve::merge

@@ -35,7 +35,7 @@ class ArrowOutput {
   // The columns as Arrow has them.
   Status Open();
   // A row group.
-  Status Write(const arrow::RecordBatch& rows);
+  Status Write(const arrow::RecordBatch& rows, bool begins_period);
   Status Finish();
   const std::vector<MergedFile>& files() const { return files_; }
 

@@ -23,6 +23,7 @@ struct GroupPlan {
   std::vector<Slot> slots;
   std::vector<uint16_t> order;  // by output row: its slot
   bool whole_part = false;      // one slot, all of its part, which may be copied as it is
+  bool begins_period = false;   // the output begins another file here, by time
 
   // Moves the rows of each slot that come before row `begin` on to those before row `end`.
   void Advance(uint32_t begin, uint32_t end, std::vector<uint32_t>& rows_before) const {

@@ -19,7 +19,7 @@ constexpr uint32_t kInt96Bytes = 12;
 
 template <typename T>
 uint64_t HeadOf(T value) {
-  if constexpr (std::is_floating_point_v<T>) {
+  if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, parquet::Half>) {
     const double wide = value == 0 ? 0.0 : static_cast<double>(value);  // -0 is 0
     if (std::isnan(wide)) return ~uint64_t{0};                          // above all numbers
     const auto bits = std::bit_cast<uint64_t>(wide);
@@ -47,6 +47,8 @@ uint64_t NumberHead(ValueOrder order, std::string_view plain) {
       return HeadOf(GetLe<float>(plain.data()));
     case ValueOrder::kDouble:
       return HeadOf(GetLe<double>(plain.data()));
+    case ValueOrder::kHalf:
+      return HeadOf(parquet::Half{GetLe<uint16_t>(plain.data())});
     default:
       return 0;
   }
@@ -140,6 +142,20 @@ void AppendEscaped(std::string_view bytes, std::vector<char>& out) {
   out.push_back('\0');
 }
 
+// Of two's complement, the least number of bytes that hold it, and how many in front: more are
+// further from zero.
+void AppendDecimal(std::string_view number, std::vector<char>& out) {
+  if (number.empty()) number = std::string_view("\0", 1);
+  const bool negative = (number[0] & 0x80) != 0;
+  const char sign = negative ? '\xff' : '\0';
+  while (number.size() > 1 && number[0] == sign && ((number[1] ^ sign) & 0x80) == 0) {
+    number.remove_prefix(1);
+  }
+  const auto size = static_cast<uint32_t>(number.size());
+  AppendBigEndian(negative ? 0x7fffffff - size : 0x80000000 + size, 4, out);
+  out.insert(out.end(), number.begin(), number.end());
+}
+
 void AppendKey(const KeyColumn& column, const Cell& cell, std::vector<char>& out) {
   if (cell.null) {
     out.push_back(column.nulls_first ? '\0' : '\2');
@@ -152,6 +168,8 @@ void AppendKey(const KeyColumn& column, const Cell& cell, std::vector<char>& out
   } else if (column.shape.width == kInt96Bytes && column.order == ValueOrder::kNone) {
     AppendBigEndian(HeadOf(GetLe<int32_t>(cell.plain.data() + 8)), 8, out);  // the day
     AppendBigEndian(GetLe<uint64_t>(cell.plain.data()), 8, out);             // and its time
+  } else if (column.shape.is_bytes() && column.order == ValueOrder::kDecimal) {
+    AppendDecimal(cell.plain.substr(4), out);
   } else if (column.shape.is_bytes()) {
     AppendEscaped(cell.plain.substr(4), out);
   } else {
@@ -182,8 +200,7 @@ void FillStrings(const std::vector<KeyColumn>& columns, const std::vector<KeyPag
 }
 
 bool HasOrder(const parquet::ColumnShape& shape, ValueOrder order) {
-  if (order == ValueOrder::kNone) return shape.width == kInt96Bytes && shape.physical == 3;
-  return order != ValueOrder::kDecimal || !shape.is_bytes();
+  return order != ValueOrder::kNone || (shape.width == kInt96Bytes && shape.physical == 3);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ bool KeyBefore(const KeyView& a, uint32_t file_a, const KeyView& b, uint32_t fil
 }  // namespace
 
 KeyOrder::KeyOrder(const InputSet& inputs, const std::vector<KeyColumn>& keys, MemoryGauge& gauge,
-                   GroupLimits limits)
-    : inputs_(inputs), keys_(keys), gauge_(gauge), limits_(std::move(limits)) {
+                   GroupLimits limits, KeySplit split)
+    : inputs_(inputs), keys_(keys), gauge_(gauge), limits_(std::move(limits)), split_(split) {
   slot_of_.assign(inputs.parts.size(), kNoSlot);
 }
 
@@ -186,6 +186,7 @@ uint32_t KeyOrder::RunRows(const KeyCursor& cursor) const {
     const Waiting& next = waiting_.back();
     rows = std::min(rows, RowsBefore(cursor, next.first.view(), next.cursor->file()));
   }
+  if (period_end_) rows = std::min(rows, RowsBefore(cursor, period_end_->view(), 0));
   return rows;
 }
 
@@ -201,13 +202,14 @@ bool KeyOrder::TakeRows() {
                         inputs_.parts[cursor->part()].row_bytes});
   }
   const size_t leaves = active_.size();
-  const uint64_t wait_head = waiting_.empty() ? ~uint64_t{0} : waiting_.back().first.head;
+  uint64_t end_head = waiting_.empty() ? ~uint64_t{0} : waiting_.back().first.head;
+  if (period_end_) end_head = std::min(end_head, period_end_->head);
   const uint32_t rows_max = std::min(kTakeMax, limits_.rows_max - group_.rows);
   uint16_t order[kTakeMax];
   uint32_t rows = 0;
   Node* const losers = losers_.data();
   Node winner = winner_;
-  while (rows < rows_max && group_bytes_ < limits_.bytes_max && winner.head < wait_head &&
+  while (rows < rows_max && group_bytes_ < limits_.bytes_max && winner.head < end_head &&
          wins_ < kGallopAfter) {
     Source& from = sources_[winner.leaf];
     if (from.slot == kNoSlot) break;
@@ -238,8 +240,20 @@ bool KeyOrder::TakeRows() {
   return rows > 0;
 }
 
+// What has been gathered is the last of its period, if the winner's next row is not in it.
+void KeyOrder::BeginPeriod() {
+  const KeyView key = active_[winner_.leaf]->key();
+  if (period_begun_ && (!period_end_ || KeyLess(key, period_end_->view()))) return;
+  FinishCopy();
+  CloseGroup();
+  period_end_ = split_.EndOf(key);
+  begins_period_ = period_begun_;
+  period_begun_ = true;
+}
+
 // Takes the winner's next rows.
 Status KeyOrder::Step() {
+  if (split_.active()) BeginPeriod();
   if (TakeRows()) return Proceed();
   KeyCursor& cursor = *active_[winner_.leaf];
   const bool alone = active_.size() == 1 || copying_ || cursor.row() == 0;
@@ -283,8 +297,13 @@ void KeyOrder::AppendRun(uint32_t part, uint32_t from, uint32_t rows) {
 void KeyOrder::CloseGroup() {
   if (group_.rows == 0) return;
   for (const Slot& slot : group_.slots) slot_of_[slot.part] = kNoSlot;
-  ready_.insert(ready_.begin(), std::exchange(group_, {}));
+  Hand(std::exchange(group_, {}));
   group_bytes_ = 0;
+}
+
+void KeyOrder::Hand(GroupPlan group) {
+  group.begins_period = std::exchange(begins_period_, false);
+  ready_.insert(ready_.begin(), std::move(group));
 }
 
 // The rows of the part that looked as if it could be copied go the way of all others.
@@ -298,7 +317,7 @@ void KeyOrder::FinishCopy() {
     whole.rows = rows;
     whole.slots.push_back({part, 0, rows});
     whole.whole_part = true;
-    ready_.insert(ready_.begin(), std::move(whole));
+    Hand(std::move(whole));
     return;
   }
   Gather(part, 0, rows);

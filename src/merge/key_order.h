@@ -7,7 +7,8 @@
 //    decide, and are gone through without a branch: which of two comes first cannot be guessed.
 // 3. When the same file has won a few times in a row, the end of its run is searched for in steps
 //    that double, against the file that comes next.
-// 4. Runs are gathered until a row group is full. A part of a file that turns out to be one run
+// 4. Runs are gathered until a row group is full, or a period ends that has files of its own. A
+// part of a file that turns out to be one run
 //    may become a row group of its own, to be copied: until that is decided nothing is cut off.
 #pragma once
 
@@ -18,6 +19,7 @@
 
 #include "merge/group_plan.h"
 #include "merge/key_cursor.h"
+#include "merge/key_split.h"
 #include "merge/task_pool.h"
 
 namespace varve::merge {
@@ -33,7 +35,7 @@ struct GroupLimits {
 class KeyOrder {
  public:
   KeyOrder(const InputSet& inputs, const std::vector<KeyColumn>& keys, MemoryGauge& gauge,
-           GroupLimits limits);
+           GroupLimits limits, KeySplit split = {});
 
   // Reads first keys, with the pool's threads; before the first Next.
   Status Start(TaskPool& pool);
@@ -68,6 +70,7 @@ class KeyOrder {
   void Replay(Node node);  // the winner's next key
   bool Before(const Node& a, const Node& b) const;
   Status Step();
+  void BeginPeriod();
   bool TakeRows();
   Status Proceed();
   uint32_t RunRows(const KeyCursor& cursor) const;
@@ -77,12 +80,17 @@ class KeyOrder {
   void Gather(uint32_t part, uint32_t from, uint32_t rows);
   void AppendRun(uint32_t part, uint32_t from, uint32_t rows);
   void CloseGroup();
+  void Hand(GroupPlan group);
   void FinishCopy();
 
   const InputSet& inputs_;
   const std::vector<KeyColumn>& keys_;
   MemoryGauge& gauge_;
   const GroupLimits limits_;
+  const KeySplit split_;
+  bool period_begun_ = false;
+  std::optional<OwnKey> period_end_;                // none: it has no end
+  bool begins_period_ = false;                      // the next group does
   std::vector<Waiting> waiting_;                    // by first key, the next at the end
   std::vector<std::unique_ptr<KeyCursor>> active_;  // in the order of the files
   std::vector<Source> sources_;

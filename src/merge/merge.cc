@@ -117,6 +117,7 @@ class Merge {
     MergeOptions inner = options_;
     inner.codec = *parquet::ParseCodec("lz4");
     inner.file_rows_max = inner.file_bytes_max = 0;
+    inner.split_us = 0;
     inner.sync = false;
     inner.bloom_columns.clear();
     inner.unsorted = Unsorted::kRefuse;
@@ -143,7 +144,8 @@ class Merge {
     }
     OutputFiles files(*set_, SortedByOf(keys_), output_, options_);
     {
-      MergeRun run(*set_, keys_, files, pool_, options_);
+      MergeRun run(*set_, keys_, TRY(KeySplit::Make(*set_, keys_, options_.split_us)), files, pool_,
+                   options_);
       TRY(run.Run());
       summary_.rows_copied = run.rows_copied();
     }

@@ -50,6 +50,10 @@ struct MergeOptions {
   // A file ends with the row group that reaches one of these; 0: no bound.
   uint64_t file_rows_max = 0;
   uint64_t file_bytes_max = 0;
+  // So does it where the first key column, a timestamp or a date, comes into another period of this
+  // length (an hour, a day, from 1970 on); 0: no periods. Nulls have files of their own.
+  int64_t split_us = 0;
+  uint32_t files_max = 10'000;
 
   Timestamps timestamps = Timestamps::kKeep;
   // Of the columns, as the first input that has one of the type gives it. false: the output has
@@ -78,9 +82,9 @@ struct MergeSummary {
   bool by_rows = false;       // a nested column: Arrow's reader and writer moved the rows
 };
 
-// Equal keys keep the order of the inputs, and within one of its rows. With a bound on the file
-// size or rows, `output` "a.parquet" stands for a-00000.parquet, a-00001.parquet, …
-// kInvalid: types that conflict, an input that is not sorted (code UNSORTED), or a time that the
+// Equal keys keep the order of the inputs, and within one of its rows. With a bound on the file's
+// size or rows, or with periods, `output` "a.parquet" stands for a-00000.parquet, a-00001.parquet,
+// … kInvalid: types that conflict, an input that is not sorted (code UNSORTED), or a time that the
 // output's unit has no room for (TIMESTAMP_RANGE); kCorrupt: an input that is damaged. Both name
 // the file, and neither leaves an output behind.
 Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const std::string& output,

@@ -61,8 +61,8 @@ struct MergeRun::Built : TaskPool::Ticket {
   }
 };
 
-MergeRun::MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, OutputFiles& output,
-                   TaskPool& pool, const MergeOptions& options)
+MergeRun::MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, KeySplit split,
+                   OutputFiles& output, TaskPool& pool, const MergeOptions& options)
     : inputs_(inputs),
       output_(output),
       pool_(pool),
@@ -71,7 +71,7 @@ MergeRun::MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, O
               options.dictionary_bytes_max},
       budget_(PageBudget(options)),
       ahead_bytes_(std::min(budget_ / 3, static_cast<int64_t>(pool.threads()) * kAheadBytes)),
-      order_(inputs, keys, input_bytes_, LimitsOf(inputs, options)) {}
+      order_(inputs, keys, input_bytes_, LimitsOf(inputs, options), split) {}
 
 MergeRun::~MergeRun() { pool_.Discard(); }  // tasks refer to this
 
@@ -173,6 +173,7 @@ Status MergeRun::QueueGroup(const std::shared_ptr<const GroupPlan>& plan) {
   for (uint32_t column = 0; column < columns; ++column) {
     Output marks;
     marks.group_rows = column == 0 ? plan->rows : 0;
+    marks.begins_period = plan->begins_period;
     marks.begins_column = marks.ends_column = true;
     marks.ends_group = column + 1 == columns;
     TRY(QueueColumn(plan, column, marks));
@@ -261,6 +262,7 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
     rows->end = stop;
     Output output;
     output.group_rows = row == 0 ? marks.group_rows : 0;
+    output.begins_period = marks.begins_period;
     output.begins_column = row == 0;
     output.ends_column = stop == plan->rows;
     output.ends_group = stop == plan->rows && marks.ends_group;
@@ -282,6 +284,7 @@ Status MergeRun::QueueCopy(const GroupPlan& plan) {
   for (uint32_t column = 0; column < columns; ++column) {
     Output output;
     output.group_rows = column == 0 ? plan.rows : 0;
+    output.begins_period = plan.begins_period;
     output.begins_column = output.ends_column = true;
     output.ends_group = column + 1 == columns;
     const ChunkPlace& place = part.chunks[column];
@@ -343,7 +346,7 @@ Status MergeRun::EndColumn(const Output& output) {
 Status MergeRun::Write(const Output& output) {
   const Built& built = *output.built;
   if (output.group_rows > 0) {
-    writer_ = TRY(output_.ForGroup(output.group_rows));
+    writer_ = TRY(output_.ForGroup(output.group_rows, output.begins_period));
     TRY(writer_->BeginGroup(output.group_rows));
     rows_written_ += output.group_rows;
   }

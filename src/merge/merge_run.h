@@ -30,8 +30,8 @@ namespace varve::merge {
 
 class MergeRun {
  public:
-  MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, OutputFiles& output,
-           TaskPool& pool, const MergeOptions& options);
+  MergeRun(const InputSet& inputs, const std::vector<KeyColumn>& keys, KeySplit split,
+           OutputFiles& output, TaskPool& pool, const MergeOptions& options);
   ~MergeRun();
 
   Status Run();
@@ -44,7 +44,8 @@ class MergeRun {
   // What is to be written, in order.
   struct Output {
     std::shared_ptr<Built> built;
-    uint32_t group_rows = 0;  // > 0: a row group begins here
+    uint32_t group_rows = 0;     // > 0: a row group begins here
+    bool begins_period = false;  // and it is the first of another file
     bool begins_column = false, ends_column = false, ends_group = false;
     int64_t memory_bytes = 0;
     std::shared_ptr<parquet::ValueFilter> filter;  // of the column, for those whose values it has

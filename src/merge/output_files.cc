@@ -7,11 +7,38 @@
 namespace varve::merge {
 
 std::string NumberedPath(const std::string& path, size_t number, const MergeOptions& options) {
-  if (options.file_rows_max == 0 && options.file_bytes_max == 0) return path;
+  if (options.file_rows_max == 0 && options.file_bytes_max == 0 && options.split_us == 0) {
+    return path;
+  }
   const std::filesystem::path whole(path);
   const std::string name =
       fmt::format("{}-{:05}{}", whole.stem().string(), number, whole.extension().string());
   return (whole.parent_path() / name).string();
+}
+
+bool IsFull(const MergedFile& file, uint64_t bytes, uint64_t rows, const MergeOptions& options) {
+  return (options.file_rows_max > 0 && file.rows + rows > options.file_rows_max) ||
+         (options.file_bytes_max > 0 && bytes >= options.file_bytes_max);
+}
+
+Status CheckFileCount(size_t files, const MergeOptions& options) {
+  if (files < options.files_max) return {};
+  return MakeError(ErrorKind::kExhausted, "TOO_MANY_FILES",
+                   fmt::format("the output would be more than {} files: larger files or longer "
+                               "periods, or fewer inputs at a time",
+                               options.files_max));
+}
+
+Status PublishAll(const std::vector<std::unique_ptr<parquet::OutputFile>>& outputs,
+                  const std::vector<MergedFile>& files, bool sync) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    auto published = outputs[i]->Publish(sync);
+    if (published.ok()) continue;
+    std::error_code gone;  // what is told is why
+    for (size_t k = 0; k < i; ++k) std::filesystem::remove(files[k].path, gone);
+    return published;
+  }
+  return {};
 }
 
 OutputFiles::OutputFiles(const InputSet& inputs, const std::vector<parquet::SortedBy>& sorting,
@@ -23,6 +50,7 @@ uint64_t OutputFiles::bytes_written() const {
 }
 
 Status OutputFiles::OpenNext() {
+  TRY(CheckFileCount(files_.size(), options_));
   std::string path = NumberedPath(path_, files_.size(), options_);
   auto output = std::make_unique<parquet::OutputFile>(path);
   TRY(output->Open());
@@ -42,13 +70,10 @@ Status OutputFiles::CloseLast() {
   return outputs_.back()->Complete(options_.sync);
 }
 
-Result<parquet::PageFileWriter*> OutputFiles::ForGroup(uint32_t rows) {
-  if (writer_ != nullptr) {
-    const bool by_rows =
-        options_.file_rows_max > 0 && files_.back().rows + rows > options_.file_rows_max;
-    const bool by_bytes =
-        options_.file_bytes_max > 0 && writer_->bytes_written() >= options_.file_bytes_max;
-    if (by_rows || by_bytes) TRY(CloseLast());
+Result<parquet::PageFileWriter*> OutputFiles::ForGroup(uint32_t rows, bool begins_period) {
+  if (writer_ != nullptr &&
+      (begins_period || IsFull(files_.back(), writer_->bytes_written(), rows, options_))) {
+    TRY(CloseLast());
   }
   if (writer_ == nullptr) TRY(OpenNext());
   files_.back().rows += rows;
@@ -58,14 +83,7 @@ Result<parquet::PageFileWriter*> OutputFiles::ForGroup(uint32_t rows) {
 Status OutputFiles::Finish() {
   if (writer_ == nullptr) TRY(OpenNext());
   TRY(CloseLast());
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    auto published = outputs_[i]->Publish(options_.sync);
-    if (published.ok()) continue;
-    std::error_code gone;  // what is told is why
-    for (size_t k = 0; k < i; ++k) std::filesystem::remove(files_[k].path, gone);
-    return published;
-  }
-  return {};
+  return PublishAll(outputs_, files_, options_.sync);
 }
 
 }  // namespace varve::merge

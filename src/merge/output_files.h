@@ -16,14 +16,21 @@ namespace varve::merge {
 
 // The path of an output, if there may be several.
 std::string NumberedPath(const std::string& path, size_t number, const MergeOptions& options);
+// Whether the file ends before another `rows` rows; bytes: that it has.
+bool IsFull(const MergedFile& file, uint64_t bytes, uint64_t rows, const MergeOptions& options);
+// kExhausted, TOO_MANY_FILES: the bound is reached.
+Status CheckFileCount(size_t files, const MergeOptions& options);
+// All of them, or none.
+Status PublishAll(const std::vector<std::unique_ptr<parquet::OutputFile>>& outputs,
+                  const std::vector<MergedFile>& files, bool sync);
 
 class OutputFiles {
  public:
   OutputFiles(const InputSet& inputs, const std::vector<parquet::SortedBy>& sorting,
               const std::string& path, const MergeOptions& options);
 
-  // The writer of the next row group; ends a file that is full before.
-  Result<parquet::PageFileWriter*> ForGroup(uint32_t rows);
+  // The writer of the next row group; ends a file that is full before, or of an earlier period.
+  Result<parquet::PageFileWriter*> ForGroup(uint32_t rows, bool begins_period);
   // At least one file, if it has no rows.
   Status Finish();
   const std::vector<MergedFile>& files() const { return files_; }

@@ -42,6 +42,7 @@ class FileSorter {
       : inputs_(inputs), keys_(keys), temp_(temp), options_(options), written_(written) {
     options_.codec = *parquet::ParseCodec("lz4");
     options_.file_rows_max = options_.file_bytes_max = 0;
+    options_.split_us = 0;
     options_.sync = false;
     options_.bloom_columns.clear();
   }
@@ -91,7 +92,8 @@ class FileSorter {
     }
     written_.push_back(path);
     TRY(output.Write(
-        *arrow::RecordBatch::Make(output.schema(), static_cast<int64_t>(order.size()), columns)));
+        *arrow::RecordBatch::Make(output.schema(), static_cast<int64_t>(order.size()), columns),
+        false));
     piece = {};
     return output.Finish();
   }

@@ -1,14 +1,13 @@
 // 1. The page's checksum, if it has one. 2. Decompression; without a codec the bytes read are the
 //    page. 3. Levels become bytes, or nothing where no row is null. 4. Values: PLAIN stays where it
 //    is and byte arrays are walked once; indices are unpacked; what is delta-coded or split is
-//    decoded by libparquet into PLAIN. 5. Narrower integers and floats are widened, and times
+//    decoded into PLAIN. 5. Narrower integers and floats are widened, and times
 //    brought to the unit that is wanted; of a dictionary's page, its entries.
 // Every length, count and index is checked here, so that nothing after it has to.
 #include "parquet/indexed_page.h"
 
 #include <arrow/util/compression.h>
 #include <parquet/column_reader.h>
-#include <parquet/encoding.h>
 #include <parquet/schema.h>
 
 #include <algorithm>
@@ -20,6 +19,7 @@
 #include "parquet/codec.h"
 #include "parquet/crc32.h"
 #include "parquet/decimal_form.h"
+#include "parquet/delta.h"
 #include "parquet/hybrid.h"
 #include "parquet/try_parquet.h"
 
@@ -205,81 +205,30 @@ Status IndexRleBooleans(Cursor in, IndexedPage& page) {
   return {};
 }
 
-template <typename Type>
-Status DecodeFixed(const PageReading& reading, int encoding, const Cursor& in, IndexedPage& page) {
-  Buffer values;
-  values.Resize(size_t{page.values} * sizeof(typename Type::c_type));
-  int got = 0;
-  auto decoder =
-      pq::MakeTypedDecoder<Type>(static_cast<pq::Encoding::type>(encoding), reading.column);
-  decoder->SetData(static_cast<int>(page.values), in.at, static_cast<int>(in.left()));
-  got = decoder->Decode(values.As<typename Type::c_type>(), static_cast<int>(page.values));
-  if (got != static_cast<int>(page.values)) return Bad("ends within its values");
-  page.bytes = std::move(values);
-  page.data = page.bytes.data();
-  return {};
-}
-
-// Decoded values point into the decoder: they are copied out before it goes.
-template <typename Type>
-Status DecodePointers(const PageReading& reading, int encoding, const Cursor& in,
-                      IndexedPage& page) {
-  constexpr bool kBytes = std::is_same_v<Type, pq::ByteArrayType>;
-  std::vector<typename Type::c_type> values(page.values);
-  auto decoder =
-      pq::MakeTypedDecoder<Type>(static_cast<pq::Encoding::type>(encoding), reading.column);
-  decoder->SetData(static_cast<int>(page.values), in.at, static_cast<int>(in.left()));
-  const int got = decoder->Decode(values.data(), static_cast<int>(page.values));
-  if (got != static_cast<int>(page.values)) return Bad("ends within its values");
-  Buffer bytes;
-  for (const auto& value : values) {
-    if constexpr (kBytes) {
-      if (bytes.size() + value.len > INT32_MAX) return Bad("has more than 2 GiB of values");
-      uint8_t* to = bytes.Extend(size_t{value.len} + 4);
-      PutLe(reinterpret_cast<char*>(to), value.len);
-      if (value.len > 0) std::memcpy(to + 4, value.ptr, value.len);
-    } else {
-      std::memcpy(bytes.Extend(reading.from.width), value.ptr, reading.from.width);
-    }
+// The encodings that have to be decoded into PLAIN.
+Result<Buffer> Decoded(const PageReading& reading, int encoding, uint32_t values,
+                       std::span<const uint8_t> bytes) {
+  const int32_t physical = reading.from.physical;
+  const uint32_t width = reading.from.width;
+  const bool integer = physical == pq::Type::INT32 || physical == pq::Type::INT64;
+  const bool fixed_bytes = physical == pq::Type::FIXED_LEN_BYTE_ARRAY;
+  const bool number = integer || physical == pq::Type::FLOAT || physical == pq::Type::DOUBLE;
+  if (encoding == kDeltaBinaryPacked && integer) return DecodeDeltaIntegers(bytes, values, width);
+  if (encoding == kDeltaLengthByteArray && width == 0) return DecodeDeltaLengths(bytes, values);
+  if (encoding == kDeltaByteArray && (width == 0 || fixed_bytes)) {
+    return DecodeDeltaBytes(bytes, values, width);
   }
-  page.bytes = std::move(bytes);
-  page.data = page.bytes.data();
-  if constexpr (kBytes) {
-    return IndexByteArrays({page.data, page.data + page.bytes.size()}, page);
+  if (encoding == kByteStreamSplit && (number || fixed_bytes)) {
+    return DecodeByteStreamSplit(bytes, values, width);
   }
-  return {};
+  return Bad("has an encoding that its type cannot have");
 }
 
 Status DecodeOther(const PageReading& reading, int encoding, const Cursor& in, IndexedPage& page) {
-  Status status;
-  auto decoded = TryParquet(
-      "decode values",
-      [&] {
-        switch (reading.from.physical) {
-          case pq::Type::INT32:
-            status = DecodeFixed<pq::Int32Type>(reading, encoding, in, page);
-            break;
-          case pq::Type::INT64:
-            status = DecodeFixed<pq::Int64Type>(reading, encoding, in, page);
-            break;
-          case pq::Type::FLOAT:
-            status = DecodeFixed<pq::FloatType>(reading, encoding, in, page);
-            break;
-          case pq::Type::DOUBLE:
-            status = DecodeFixed<pq::DoubleType>(reading, encoding, in, page);
-            break;
-          case pq::Type::BYTE_ARRAY:
-            status = DecodePointers<pq::ByteArrayType>(reading, encoding, in, page);
-            break;
-          case pq::Type::FIXED_LEN_BYTE_ARRAY:
-            status = DecodePointers<pq::FLBAType>(reading, encoding, in, page);
-            break;
-          default:
-            status = Bad("has an encoding that its type cannot have");
-        }
-      },
-      ErrorKind::kCorrupt);
-  return decoded.ok() ? status : decoded;
+  page.bytes = TRY(Decoded(reading, encoding, page.values, {in.at, in.left()}));
+  page.data = page.bytes.data();
+  if (!reading.from.is_bytes()) return {};
+  return IndexByteArrays({page.data, page.data + page.bytes.size()}, page);
 }
 
 template <typename From, typename To>

@@ -4,6 +4,7 @@
 #include <parquet/types.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -20,6 +21,11 @@ template <typename T>
 bool LessAs(std::string_view a, std::string_view b) {
   return GetLe<T>(a.data()) < GetLe<T>(b.data());
 }
+
+Half GetHalf(std::string_view value) { return {GetLe<uint16_t>(value.data())}; }
+
+template <typename T>
+constexpr bool kIsFloat = std::is_floating_point_v<T> || std::is_same_v<T, Half>;
 
 bool DecimalLess(std::string_view a, std::string_view b) {
   auto negative = [](std::string_view v) { return !v.empty() && (v[0] & 0x80) != 0; };
@@ -39,11 +45,23 @@ bool DecimalLess(std::string_view a, std::string_view b) {
 ValueOrder BytesOrder(const pq::ColumnDescriptor& column) {
   const auto& logical = column.logical_type();
   if (logical != nullptr && logical->is_decimal()) return ValueOrder::kDecimal;
+  if (logical != nullptr && logical->is_float16()) return ValueOrder::kHalf;
   if (column.sort_order() != pq::SortOrder::UNSIGNED) return ValueOrder::kNone;
   return ValueOrder::kBytes;
 }
 
 }  // namespace
+
+Half::operator float() const {
+  const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
+  const uint32_t exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ff;
+  if (exponent == 0) {  // zero, or less than the least with all bits
+    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
+    return sign == 0 ? magnitude : -magnitude;
+  }
+  const uint32_t wide = exponent == 0x1f ? 0xff : exponent - 15 + 127;
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
 
 ValueOrder OrderOf(const pq::ColumnDescriptor& column) {
   const bool is_unsigned = column.sort_order() == pq::SortOrder::UNSIGNED;
@@ -84,6 +102,8 @@ bool ValueLess(ValueOrder order, std::string_view a, std::string_view b) {
       return LessAs<float>(a, b);
     case ValueOrder::kDouble:
       return LessAs<double>(a, b);
+    case ValueOrder::kHalf:
+      return static_cast<float>(GetHalf(a)) < static_cast<float>(GetHalf(b));
     case ValueOrder::kBytes:
       return a < b;
     case ValueOrder::kDecimal:
@@ -112,7 +132,7 @@ void ValueBounds::AddNumbers(const uint8_t* data, uint32_t values) {
     std::memcpy(&value, data + index * sizeof(T), sizeof value);
     return value;
   };
-  if constexpr (std::is_floating_point_v<T>) {
+  if constexpr (kIsFloat<T>) {
     while (i < values && std::isnan(at(i))) ++i;
   }
   if (i == values) return;
@@ -122,7 +142,10 @@ void ValueBounds::AddNumbers(const uint8_t* data, uint32_t values) {
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  if constexpr (std::is_floating_point_v<T>) {
+  if constexpr (std::is_same_v<T, Half>) {
+    if (low == 0) low = Half{0x8000};
+    if (high == 0) high = Half{0};
+  } else if constexpr (kIsFloat<T>) {
     if (low == 0) low = -T{0};
     if (high == 0) high = T{0};
   }
@@ -148,6 +171,8 @@ void ValueBounds::AddPlain(const ColumnShape& shape, const uint8_t* data, uint32
       return AddNumbers<float>(data, values);
     case ValueOrder::kDouble:
       return AddNumbers<double>(data, values);
+    case ValueOrder::kHalf:
+      return AddNumbers<Half>(data, values);
     case ValueOrder::kBytes:
     case ValueOrder::kDecimal:
       break;

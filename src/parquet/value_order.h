@@ -21,8 +21,15 @@ enum class ValueOrder : uint8_t {
   kUint64,
   kFloat,
   kDouble,
+  kHalf,     // a Half
   kBytes,    // unsigned, byte by byte, shorter first
   kDecimal,  // big-endian two's complement
+};
+
+// IEEE 754's binary16, which C++20 has no type for.
+struct Half {
+  uint16_t bits = 0;
+  operator float() const;  // exact
 };
 
 ValueOrder OrderOf(const ::parquet::ColumnDescriptor& column);

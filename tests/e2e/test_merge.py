@@ -78,6 +78,22 @@ def test_files_of_other_writers_become_one(tmp_path, codec):
         assert found == sum(row["ts"] == pushed for row in expected)
 
 
+def test_duckdb_takes_differences_of_32_bits_without_their_overflow(tmp_path):
+    """libparquet refuses these pages; they are as the writer means them."""
+    paths = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for number, path in enumerate(paths):
+        duckdb.sql(f"""COPY (SELECT range * 3 + {number} AS ts,
+            CASE WHEN range % 2 = 0 THEN 4294967295 - range ELSE range END::UINTEGER AS wide,
+            (range % 256)::UTINYINT AS small, (range * 65521 % 65536)::USMALLINT AS middle
+            FROM range(5000)) TO '{path}' (FORMAT parquet, PARQUET_VERSION V2)""")
+    output = tmp_path / "out.parquet"
+    code, said = merge(paths, output, "--key", "ts")
+    assert code == 0, said
+    every = f"read_parquet({[str(path) for path in paths]})"
+    expected = duckdb.sql(f"SELECT * FROM {every} ORDER BY ts").fetchall()
+    assert duckdb.sql(f"SELECT * FROM '{output}'").fetchall() == expected
+
+
 def times(rng, unit, rows):
     each = {"ms": 1, "us": 1000, "ns": 1_000_000}[unit]  # in a millisecond
 
