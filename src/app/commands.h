@@ -33,6 +33,8 @@ void AddTail(CLI::App& root, Chosen& chosen);
 void AddQueue(CLI::App& root, Chosen& chosen);
 void AddStore(CLI::App& root, Chosen& chosen);
 void AddTable(CLI::App& root, Chosen& chosen);
+void AddCompact(CLI::App& root, Chosen& chosen);
+void AddWorkflow(CLI::App& root, Chosen& chosen);
 void AddConfig(CLI::App& root, Chosen& chosen);
 void AddConvert(CLI::App& root, Chosen& chosen);
 void AddMerge(CLI::App& root, Chosen& chosen);

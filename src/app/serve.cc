@@ -12,6 +12,7 @@
 #include "app/commands.h"
 #include "app/lake.h"
 #include "app/process_metrics.h"
+#include "app/workflows.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -138,7 +139,9 @@ class Serving {
   Status Start(const Config& config);
   void PublishLive(journal::Lsn lsn);
   Status Ready() const;
-  Reporting reporting() { return {lake_.get(), &ingest_, notifier_.get(), &consumer_}; }
+  Reporting reporting() {
+    return {lake_.get(), &ingest_, notifier_.get(), &consumer_, &workflows_->store()};
+  }
 
   const uint64_t largest_batch_bytes_;
   std::unique_ptr<Lake> lake_;
@@ -147,6 +150,7 @@ class Serving {
   ingest::EventIngest ingest_;
   std::unique_ptr<notify::Notifier> notifier_;
   compact::RawConsumer consumer_;
+  std::unique_ptr<Workflows> workflows_;
   std::unique_ptr<server::HttpServer> server_;
 };
 
@@ -167,8 +171,11 @@ Status Serving::Start(const Config& config) {
   notifier_ = TRY(
       notify::Notifier::Open(std::move(notifier), *lake_->database, *lake_->queue, SystemClock()));
   lake_->store->SetListener(notifier_.get());
+  workflows_ = TRY(Workflows::Open(config, DataDirPaths(config.data_dir), *lake_->store,
+                                   *lake_->database, nullptr));
   lake_->flusher->Start();
   TRY(consumer_.Start());
+  workflows_->Start();
   notifier_->Start(*lake_->store);
   server::Services services;
   services.clock = &SystemClock();
@@ -179,6 +186,8 @@ Status Serving::Start(const Config& config) {
   services.snapshots = lake_->snapshots.get();
   services.queue = lake_->queue.get();
   services.store = lake_->store.get();
+  services.workflows = &workflows_->store();
+  services.wake_workflows = [this] { workflows_->engine().Wake(); };
   services.live_feed = &live_;
   services.ready = [this] { return Ready(); };
   services.stats_json = [this] { return StatsJson(reporting()); };
@@ -212,6 +221,7 @@ Serving::~Serving() {
   server_.reset();
   lake_->journal->Close();
   consumer_.Stop();
+  workflows_.reset();
   lake_->engine.reset();
   lake_->snapshots.reset();
   lake_->flusher.reset();
@@ -225,6 +235,7 @@ Status Serving::Stop() {
   Status flushed = lake_->flusher->Stop();
   notifier_->Stop();
   consumer_.Stop();
+  workflows_->Stop();
   return flushed;
 }
 

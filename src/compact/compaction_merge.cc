@@ -33,11 +33,6 @@ struct LocalSource {
 
 Error Stopped() { return MakeError(ErrorKind::kCancelled, "STOPPED", "the merge was stopped"); }
 
-template <typename Options>
-void SetSplit(Options& options, int64_t micros) {
-  if constexpr (requires { options.split_us; }) options.split_us = micros;
-}
-
 class BatchMerge {
  public:
   explicit BatchMerge(CompactionRun& run)
@@ -106,13 +101,14 @@ class BatchMerge {
     options.unsorted = merge::Unsorted::kSort;
     options.temp_directory = run_.directory();
     options.sync = run_.options.sync;
-    SetSplit(options, SplitMicros(run_.state.partition_by));
+    options.split_us = SplitMicros(run_.state.partition_by);
     if (run_.to_table()) {
       options.timestamps = merge::Timestamps::kMicros;
       options.field_ids = false;  // the sources' own are not the table's
     }
     options.cancelled = [this] { return run_.step.stop.stop_requested(); };
     options.progress = [this](const merge::MergeProgress& now) {
+      if (run_.options.progress) run_.options.progress(now);
       if (!run_.step.report) return;
       run_.step.report(nlohmann::ordered_json({{"batch", run_.state.batches_done + 1},
                                                {"batches", run_.state.batches.size()},
@@ -183,12 +179,7 @@ class BatchMerge {
   }
 
   Result<bool> IsPinned(uint32_t source) {
-    const SourceFile& file = run_.request.sources[source];
-    auto meta = run_.store.Head(file.key);
-    if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) meta = run_.store.Head(file.key);
-    if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) return false;
-    if (!meta.ok()) return meta.error();
-    return meta->etag == file.etag && meta->size == file.size;
+    return TRY(compact::IsPinned(run_.store, run_.request.sources[source])).value_or(false);
   }
 
   void LeaveOut(uint32_t source, SourceState state, std::string why) {

@@ -41,13 +41,6 @@ std::string SignatureOf(const table::Schema& schema) {
   return out;
 }
 
-// Twice, if it is damaged: what the store garbled on the way is not the file's fault.
-Result<table::FileFooter> Footer(store::ObjectStore& store, const SourceFile& source) {
-  auto footer = table::ReadFileFooter(ReaderOf(store, source.key), source.size);
-  if (footer.ok() || footer.error().kind != ErrorKind::kCorrupt) return footer;
-  return table::ReadFileFooter(ReaderOf(store, source.key), source.size);
-}
-
 void Changed(CompactionState& state, uint32_t source, std::string why) {
   state.sources[source].state = SourceState::kChanged;
   state.sources[source].why = std::move(why);
@@ -87,18 +80,12 @@ class Planner {
  private:
   Status Look(uint32_t at) {
     const SourceFile& source = run_.request.sources[at];
-    auto meta = run_.store.Head(source.key);
-    if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) meta = run_.store.Head(source.key);
-    if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) {
-      Changed(state_, at, "it is not there any more");
+    const std::optional<bool> pinned = TRY(IsPinned(run_.store, source));
+    if (!pinned.value_or(false)) {
+      Changed(state_, at, pinned ? "it has other bytes than were announced" : "it is gone");
       return {};
     }
-    if (!meta.ok()) return meta.error();
-    if (meta->etag != source.etag || meta->size != source.size) {
-      Changed(state_, at, "it has other bytes than were announced");
-      return {};
-    }
-    auto footer = Footer(run_.store, source);
+    auto footer = ReadFooter(run_.store, source.key, source.size);
     if (!footer.ok()) {
       const ErrorKind kind = footer.error().kind;
       if (kind != ErrorKind::kCorrupt && kind != ErrorKind::kInvalid) return footer.error();

@@ -3,14 +3,37 @@
 #include <fstream>
 
 namespace varve::compact {
+namespace {
 
-table::ReadRange ReaderOf(store::ObjectStore& store, const std::string& key) {
-  return [&store, key](uint64_t offset, uint64_t size) {
+constexpr int kReadsMax = 5;
+
+}  // namespace
+
+Result<table::FileFooter> ReadFooter(store::ObjectStore& store, const std::string& key,
+                                     uint64_t bytes) {
+  const auto read = [&](uint64_t offset, uint64_t size) -> Result<std::string> {
     store::ByteRange range;
     range.offset = offset;
     range.size = size;
-    return store.Get(key, range);
+    std::string last = TRY(store.Get(key, range));
+    for (int i = 1; i < kReadsMax; ++i) {
+      std::string again = TRY(store.Get(key, range));
+      if (again == last) return last;
+      last = std::move(again);
+    }
+    return MakeError(ErrorKind::kRetryable, "'" + key + "' is read differently each time");
   };
+  auto footer = table::ReadFileFooter(read, bytes);
+  if (!footer.ok()) return std::move(footer).error().Context("'" + key + "'");
+  return footer;
+}
+
+Result<std::optional<bool>> IsPinned(store::ObjectStore& store, const SourceFile& source) {
+  auto meta = store.Head(source.key);
+  if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) meta = store.Head(source.key);
+  if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) return std::optional<bool>();
+  if (!meta.ok()) return std::move(meta).error();
+  return std::optional<bool>(meta->etag == source.etag && meta->size == source.size);
 }
 
 table::ReadRange ReaderOfFile(const std::string& path) {

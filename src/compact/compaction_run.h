@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "catalog/lake_tables.h"
@@ -23,6 +24,7 @@ struct CompactionOptions {
   uint32_t threads = 0;                             // of one merge; 0: one a core
   uint32_t plans_max = 5;  // of one compaction, when other commits come first
   bool sync = true;
+  std::function<void(const merge::MergeProgress&)> progress = {};  // besides what steps report
 };
 
 struct CompactionRun {
@@ -39,7 +41,12 @@ struct CompactionRun {
   bool to_table() const { return !request.settings.target.parquet; }
 };
 
-table::ReadRange ReaderOf(store::ObjectStore& store, const std::string& key);
+// Whether the source is there with the bytes that are pinned; nothing: it is gone, by two answers.
+Result<std::optional<bool>> IsPinned(store::ObjectStore& store, const SourceFile& source);
+
+// What it reads it has read twice alike: a bound that was garbled on the way would lose rows.
+Result<table::FileFooter> ReadFooter(store::ObjectStore& store, const std::string& key,
+                                     uint64_t bytes);
 table::ReadRange ReaderOfFile(const std::string& path);  // kCorrupt if the file is shorter
 
 // Whether there is such a table, in any format.

@@ -114,6 +114,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(ServerOptions options, Ser
   AddEventRoutes(impl->state);
   AddQueueRoutes(impl->state);
   AddStoreRoutes(impl->state);
+  AddWorkflowRoutes(impl->state);
   AddOperationRoutes(impl->state);
   TRY(impl->Listen());
   Impl* raw = impl.get();

@@ -26,6 +26,9 @@ class Queue;
 namespace store {
 class ObjectStore;
 }
+namespace workflow {
+class WorkflowStore;
+}
 }  // namespace varve
 
 namespace varve::server {
@@ -42,6 +45,8 @@ struct Services {
   query::SnapshotSource* snapshots = nullptr;
   queue::Queue* queue = nullptr;
   store::ObjectStore* store = nullptr;
+  workflow::WorkflowStore* workflows = nullptr;
+  std::function<void()> wake_workflows;  // an operator has wished something
   LiveFeed* live_feed = nullptr;
   // An Error: not ready, and why (replaying, the journal refuses).
   std::function<Status()> ready;
