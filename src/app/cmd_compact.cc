@@ -42,9 +42,9 @@ Result<compact::CompactionRequest> RequestOf(const Options& options) {
 }
 
 void SetWindow(compact::CompactionRequest& request) {
-  const auto [first, last] = std::minmax_element(
-      request.sources.begin(), request.sources.end(),
-      [](const auto& a, const auto& b) { return a.time_ms < b.time_ms; });
+  const auto [first, last] =
+      std::minmax_element(request.sources.begin(), request.sources.end(),
+                          [](const auto& a, const auto& b) { return a.time_ms < b.time_ms; });
   request.window_start_ms = first->time_ms;
   request.window_end_ms = last->time_ms;
 }
@@ -79,7 +79,8 @@ Result<std::string> Compact(const Options& options, ProgressLine& progress) {
 }
 
 int Run(const Options& options) {
-  if (!options.resume && (options.ns.empty() || (options.files.empty() && options.prefix.empty()))) {
+  if (!options.resume &&
+      (options.ns.empty() || (options.files.empty() && options.prefix.empty()))) {
     Fail("give --namespace and files or --prefix, or --resume");
     return kExitUsage;
   }
@@ -107,7 +108,8 @@ void AddCompact(CLI::App& root, Chosen& chosen) {
                    "COLUMN[:desc][:nulls-first] to sort by (default: ts, timestamp, createdAt or "
                    "created_at)")
       ->allow_extra_args(false);
-  command->add_option("--partition", options->partition, "Of a new table: hour (default), day, none")
+  command
+      ->add_option("--partition", options->partition, "Of a new table: hour (default), day, none")
       ->check(CLI::IsMember({"hour", "day", "none"}));
   command->add_option("--compression", options->codec, "zstd (default), lz4, snappy, none, …");
   command->add_option("--file-size", options->file_bytes, "Begin another file after so much");

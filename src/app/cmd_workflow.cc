@@ -96,8 +96,8 @@ Result<std::string> ShowWorkflow(const Options& options) {
 
 template <const char* operation>
 Result<std::string> Operate(const Options& options) {
-  const Json json = TRY(
-      Call(options, "POST", fmt::format("/workflows/{}/{}", UrlEncode(options.id), operation)));
+  const Json json =
+      TRY(Call(options, "POST", fmt::format("/workflows/{}/{}", UrlEncode(options.id), operation)));
   return options.json ? json.dump() + "\n" : LineOf(json);
 }
 
@@ -114,7 +114,8 @@ int Run(const Options& options, Action action) {
 }  // namespace
 
 void AddWorkflow(CLI::App& root, Chosen& chosen) {
-  CLI::App* command = root.add_subcommand("workflow", "Look into compactions, pause, retry, cancel");
+  CLI::App* command =
+      root.add_subcommand("workflow", "Look into compactions, pause, retry, cancel");
   command->require_subcommand(1);
   auto options = std::make_shared<Options>();
   auto add = [&](const char* name, const char* what, Action action) {
@@ -131,8 +132,8 @@ void AddWorkflow(CLI::App& root, Chosen& chosen) {
   };
   CLI::App* ls = add("ls", "Workflows, the newest first", ListWorkflows);
   ls->add_option("--state", options->state, "Only those")
-      ->check(CLI::IsMember(
-          {"active", "paused", "cancelling", "succeeded", "failed", "cancelled"}));
+      ->check(
+          CLI::IsMember({"active", "paused", "cancelling", "succeeded", "failed", "cancelled"}));
   ls->add_option("--kind", options->kind, "Only those: compaction");
   ls->add_option("--before", options->before, "Older than this one");
   ls->add_option("--limit", options->limit, "At most so many")->check(CLI::Range(1, 1000));

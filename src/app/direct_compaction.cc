@@ -82,8 +82,8 @@ Result<std::string> DirectCompaction::Plan(const compact::CompactionRequest& req
   workflow::StepRun step{.workflow = nothing};
   compact::CompactionOptions options;
   compact::CompactionState state;
-  compact::CompactionRun run{
-      request, options, *store_, workflows_->tables().Of(request.tenant), step, state};
+  compact::CompactionRun run{request, options, *store_, workflows_->tables().Of(request.tenant),
+                             step,    state};
   TRY(compact::PlanCompaction(run));
   Json json = {{"table", state.table}, {"target", ToString(request.settings.target)}};
   json.update(Json::parse(compact::PlanDetail(request, state)));
@@ -125,9 +125,9 @@ Result<size_t> DirectCompaction::RunAll() {
 Result<std::string> DirectCompaction::Summary(const std::string& id) {
   const workflow::Workflow workflow = TRY(workflows_->store().Get(id));
   if (workflow.state != WorkflowState::kSucceeded) {
-    return MakeError(ErrorKind::kInternal, workflow.error_code,
-                     fmt::format("{} at step {}: {}", ToString(workflow.state), workflow.step,
-                                 workflow.error));
+    return MakeError(
+        ErrorKind::kInternal, workflow.error_code,
+        fmt::format("{} at step {}: {}", ToString(workflow.state), workflow.step, workflow.error));
   }
   Json json = {{"id", id}, {"state", ToString(workflow.state)}, {"steps", Json::array()}};
   for (const workflow::StepRecord& step : TRY(workflows_->store().Steps(id))) {

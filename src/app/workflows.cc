@@ -65,8 +65,7 @@ Result<std::unique_ptr<Workflows>> Workflows::Open(const Config& config, const D
                                                    state::Database& database,
                                                    compact::SourceAccount* account,
                                                    compact::CompactionOptions options) {
-  std::unique_ptr<Workflows> out(
-      new Workflows(config, paths, store, account, std::move(options)));
+  std::unique_ptr<Workflows> out(new Workflows(config, paths, store, account, std::move(options)));
   out->workflows_ = TRY(workflow::WorkflowStore::Open(database, SystemClock(), SystemRandom(),
                                                       config.workflow.ended_max));
   TRY(out->compaction_.SweepWork(*out->workflows_));

@@ -125,8 +125,8 @@ Result<catalog::FileChanges> ChangesOf(CompactionRun& run,
     changes.added.push_back(std::move(*file));
   }
   for (const uint32_t source : run.state.removed) changes.removed.push_back(Removed(run, source));
-  changes.same_rows = !changes.removed.empty() &&
-                      changes.removed.size() == run.state.CountOf(SourceState::kTaken);
+  changes.same_rows =
+      !changes.removed.empty() && changes.removed.size() == run.state.CountOf(SourceState::kTaken);
   return changes;
 }
 
@@ -275,13 +275,11 @@ Status FenceCommit(CompactionRun& run) {
   if (formats.iceberg) {
     // Takes the version that an attempt under way would put.
     TRY(run.tables.iceberg().Update(
-        name,
-        [&](const catalog::IcebergHead& head) -> Result<std::optional<ice::TableMetadata>> {
+        name, [&](const catalog::IcebergHead& head) -> Result<std::optional<ice::TableMetadata>> {
           if (head.metadata.FindSnapshot(run.state.snapshot_id) != nullptr) return committed();
-          return std::optional<ice::TableMetadata>(
-              TRY(ice::WithProperties(head.metadata, head.location,
-                                      {{kCancelledProperty, run.id()}},
-                                      run.tables.iceberg().clock().NowMs())));
+          return std::optional<ice::TableMetadata>(TRY(
+              ice::WithProperties(head.metadata, head.location, {{kCancelledProperty, run.id()}},
+                                  run.tables.iceberg().clock().NowMs())));
         }));
     if (TRY(IcebergHas(run))) return committed();
   }
@@ -290,8 +288,8 @@ Status FenceCommit(CompactionRun& run) {
     dl::Change fence;
     fence.data_change = false;
     fence.commit_id = run.tables.delta().Nonce();
-    fence.txn = dl::Txn{dl::kCommitTxnPrefix + run.state.commit_id, 0,
-                        run.tables.delta().clock().NowMs()};
+    fence.txn =
+        dl::Txn{dl::kCommitTxnPrefix + run.state.commit_id, 0, run.tables.delta().clock().NowMs()};
     TRY(run.tables.delta().Commit(name, fence));
     if (TRY(CountInDelta(run)) > 0) return committed();
   }

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "compact/compaction_plan.h"
 #include "compact/compaction_place.h"
+#include "compact/compaction_plan.h"
 #include "core/bytes.h"
 #include "core/crash_point.h"
 

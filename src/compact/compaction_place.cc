@@ -35,16 +35,16 @@ Result<OutputPartition> PartitionOf(const CompactionState& state, const table::F
   }
   out.spec.fields.push_back({field->id, table::kFirstPartitionFieldId, state.partition_name,
                              std::string(ToString(state.partition_by))});
-  const table::DataFile file = TRY(
-      table::DescribeFile(footer, out.schema, out.spec, table::MatchColumns::kByName));
+  const table::DataFile file =
+      TRY(table::DescribeFile(footer, out.schema, out.spec, table::MatchColumns::kByName));
   out.tuple = file.partition;
   return out;
 }
 
 std::string HivePath(int64_t ms, PartitionBy partition_by) {
   const CivilTime time = CivilFromMs(ms);
-  std::string path = fmt::format("year={:04}/month={:02}/day={:02}", time.year, time.month,
-                                 time.day);
+  std::string path =
+      fmt::format("year={:04}/month={:02}/day={:02}", time.year, time.month, time.day);
   if (partition_by != PartitionBy::kDay) path += fmt::format("/hour={:02}", time.hour);
   return path;
 }

@@ -21,12 +21,13 @@ using table::Need;
 constexpr size_t kRequestBytesMax = size_t{32} << 20;
 constexpr size_t kEtagBytesMax = 256;
 constexpr size_t kNameBytesMax = 1024;
-constexpr std::array<std::string_view, 6> kCodecs = {"none", "snappy", "gzip",
-                                                     "brotli", "zstd", "lz4"};
+constexpr std::array<std::string_view, 6> kCodecs = {"none",   "snappy", "gzip",
+                                                     "brotli", "zstd",   "lz4"};
 constexpr std::array<std::string_view, 3> kPartitions = {"none", "hour", "day"};
 
 Error Bad(std::string what) {
-  return MakeError(ErrorKind::kCorrupt, "BAD_REQUEST", "a compaction's request: " + std::move(what));
+  return MakeError(ErrorKind::kCorrupt, "BAD_REQUEST",
+                   "a compaction's request: " + std::move(what));
 }
 
 std::string CodecText(const parquet::CodecChoice& codec) {
@@ -83,8 +84,8 @@ Result<uint64_t> Amount(const Json& json, const char* name) {
 }
 
 Result<CompactionSettings> ReadSettings(const Json& json) {
-  TRY(CheckMembers(json, {"target", "sortBy", "partitionBy", "codec", "fileBytesMax",
-                          "fileRowsMax", "batchBytesMax", "graceMs", "deleteSources"}));
+  TRY(CheckMembers(json, {"target", "sortBy", "partitionBy", "codec", "fileBytesMax", "fileRowsMax",
+                          "batchBytesMax", "graceMs", "deleteSources"}));
   CompactionSettings settings;
   settings.target = TRY(ParseTargetFormat(TRY(Need<std::string>(json, "target"))));
   settings.partition_by = TRY(ParsePartitionBy(TRY(Need<std::string>(json, "partitionBy"))));
@@ -104,9 +105,8 @@ Result<CompactionSettings> ReadSettings(const Json& json) {
 Json SettingsJson(const CompactionSettings& settings) {
   Json keys = Json::array();
   for (const merge::SortKey& key : settings.sort_by) {
-    keys.push_back({{"column", key.column},
-                    {"descending", key.descending},
-                    {"nullsFirst", key.nulls_first}});
+    keys.push_back(
+        {{"column", key.column}, {"descending", key.descending}, {"nullsFirst", key.nulls_first}});
   }
   return {{"target", ToString(settings.target)},
           {"sortBy", std::move(keys)},
@@ -170,8 +170,8 @@ std::string ToJson(const CompactionRequest& request) {
 
 Result<CompactionRequest> ParseCompactionRequest(std::string_view json) {
   const Json object = TRY(table::ParseObject(json, kRequestBytesMax));
-  TRY(CheckMembers(
-      object, {"tenant", "namespace", "windowStartMs", "windowEndMs", "sources", "settings"}));
+  TRY(CheckMembers(object,
+                   {"tenant", "namespace", "windowStartMs", "windowEndMs", "sources", "settings"}));
   CompactionRequest request;
   request.tenant = TRY(NamespaceId::Parse(TRY(Need<std::string>(object, "tenant"))));
   request.ns = TRY(Need<std::string>(object, "namespace"));

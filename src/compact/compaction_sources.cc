@@ -60,11 +60,10 @@ Status DeleteSources(CompactionRun& run) {
     kDeleted.Hit();
     ++deleted;
   }
-  run.step.detail_json = nlohmann::ordered_json({{"deleted", deleted},
-                                                 {"gone", gone},
-                                                 {"changed", changed},
-                                                 {"keptForSnapshots", kept}})
-                             .dump();
+  run.step.detail_json =
+      nlohmann::ordered_json(
+          {{"deleted", deleted}, {"gone", gone}, {"changed", changed}, {"keptForSnapshots", kept}})
+          .dump();
   return {};
 }
 

@@ -103,9 +103,8 @@ std::string ToJson(const CompactionState& state) {
     sources.push_back(std::move(json));
   }
   for (const merge::SortKey& key : state.sort_by) {
-    keys.push_back({{"column", key.column},
-                    {"descending", key.descending},
-                    {"nullsFirst", key.nulls_first}});
+    keys.push_back(
+        {{"column", key.column}, {"descending", key.descending}, {"nullsFirst", key.nulls_first}});
   }
   for (const CompactionOutput& output : state.outputs) {
     outputs.push_back({{"file", output.file},

@@ -14,8 +14,8 @@ enum class SourceState : uint8_t { kTaken, kQuarantined, kChanged };
 
 struct CompactionSource {
   SourceState state = SourceState::kTaken;
-  std::string why;     // that it is not taken
-  uint64_t rows = 0;   // by its footer
+  std::string why;    // that it is not taken
+  uint64_t rows = 0;  // by its footer
 };
 
 // A file that the merge made: in the work directory first, on the store once it is sealed.
@@ -27,7 +27,7 @@ struct CompactionOutput {
 };
 
 struct CompactionState {
-  std::string table;  // empty: plain files
+  std::string table;                      // empty: plain files
   std::vector<CompactionSource> sources;  // as in the request
   std::vector<merge::SortKey> sort_by;    // chosen by the plan
   PartitionBy partition_by = PartitionBy::kNone;

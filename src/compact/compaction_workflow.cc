@@ -94,10 +94,10 @@ Result<Next> CompactionWorkflow::Seal(CompactionRun& run) {
   TRY(FindRemoved(run));
   uint64_t bytes = 0;
   for (const CompactionOutput& output : run.state.outputs) bytes += output.bytes;
-  run.step.detail_json = nlohmann::ordered_json({{"files", run.state.outputs.size()},
-                                                 {"bytes", bytes},
-                                                 {"rows", run.state.rows_made()}})
-                             .dump();
+  run.step.detail_json =
+      nlohmann::ordered_json(
+          {{"files", run.state.outputs.size()}, {"bytes", bytes}, {"rows", run.state.rows_made()}})
+          .dump();
   return To(kCommit);
 }
 
@@ -108,8 +108,8 @@ Result<Next> CompactionWorkflow::Commit(CompactionRun& run) {
     }
   }
   if (account_ != nullptr) {
-    run.step.with_end = [this, id = run.id(), outcomes = OutcomesOf(run.request, run.state)](
-                            state::Session& session) {
+    run.step.with_end = [this, id = run.id(),
+                         outcomes = OutcomesOf(run.request, run.state)](state::Session& session) {
       return account_->Settle(session, id, outcomes);
     };
   }

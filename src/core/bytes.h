@@ -45,7 +45,7 @@ class Md5Stream {
  private:
   void* context_;
 };
-std::string Sha256(std::string_view bytes);  // 32 raw bytes
+std::string Sha256(std::string_view bytes);                            // 32 raw bytes
 std::string HmacSha256(std::string_view key, std::string_view bytes);  // 32 raw bytes
 bool ConstantTimeEquals(std::string_view a, std::string_view b);
 

@@ -175,8 +175,7 @@ struct Footers : TaskPool::Ticket {
 }  // namespace
 
 Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
-                            uint32_t open_files_max, TaskPool& pool,
-                            const SchemaRule& rule) {
+                            uint32_t open_files_max, TaskPool& pool, const SchemaRule& rule) {
   if (paths.empty()) return MakeError(ErrorKind::kInvalid, "no inputs");
   InputSet inputs;
   inputs.files = std::make_unique<parquet::InputFiles>(paths, open_files_max);

@@ -101,8 +101,7 @@ struct InputSet {
 
 // Reads the footers, with the pool's threads; key: the first key column.
 Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
-                            uint32_t open_files_max, TaskPool& pool,
-                            const SchemaRule& rule = {});
+                            uint32_t open_files_max, TaskPool& pool, const SchemaRule& rule = {});
 
 // "a.parquet: column ts, row group 3: what"
 Error InPlace(const InputSet& inputs, const Part& part, const std::string& column, Error error);

@@ -22,9 +22,12 @@ constexpr uint32_t kRowsDefault = 100, kRowsMax = 1000;
 Json Time(int64_t ms) { return ms == 0 ? Json() : Json(FormatIso(ms)); }
 
 Json WorkflowJson(const Workflow& workflow) {
-  Json json = {{"id", workflow.id},           {"kind", workflow.kind},
-               {"subject", workflow.subject}, {"state", ToString(workflow.state)},
-               {"step", workflow.step},       {"attempts", workflow.attempts},
+  Json json = {{"id", workflow.id},
+               {"kind", workflow.kind},
+               {"subject", workflow.subject},
+               {"state", ToString(workflow.state)},
+               {"step", workflow.step},
+               {"attempts", workflow.attempts},
                {"next", Time(workflow.next_ms)}};
   if (!workflow.error.empty()) json["error"] = workflow.error;
   if (!workflow.error_code.empty()) json["errorCode"] = workflow.error_code;
@@ -57,9 +60,9 @@ void ListWorkflows(WorkflowStore& store, const ExchangePtr& exchange) {
   if (const std::string_view text = exchange->Param("state"); !text.empty()) {
     filter.state = workflow::ParseWorkflowState(text);
     if (!filter.state) {
-      return exchange->Reply(ErrorResponse(
-          400, "INVALID_QUERY",
-          "state is active, paused, cancelling, succeeded, failed or cancelled"));
+      return exchange->Reply(
+          ErrorResponse(400, "INVALID_QUERY",
+                        "state is active, paused, cancelling, succeeded, failed or cancelled"));
     }
   }
   if (const std::string_view text = exchange->Param("limit"); !text.empty()) {

@@ -191,7 +191,8 @@ Result<std::optional<ObjectFiles::Draft>> ObjectFiles::Adopt(std::string_view ke
   const std::string doing = Doing("put", key);
   Draft draft{TRY(TempFile::Adopt(path, !portable_)), ObjectMeta{}, std::string()};
   const UniqueFd temp = TRY(root_->EnsureDir(kTempDir));
-  struct stat here {}, there {};
+  struct stat here {
+  }, there{};
   if (fstat(temp.get(), &here) != 0 || fstat(draft.file.fd(), &there) != 0) {
     return FileError(errno, doing);
   }

@@ -53,8 +53,8 @@ class ObjectFiles {
   Result<Found> Find(std::string_view key) const;  // kNotFound
 
   Result<Draft> Write(std::string_view key, std::string_view bytes, const PutOptions& options);
-  // A file that is there already, hashed and stamped where it lies; Publish moves it. Nothing: it is
-  // on another file system.
+  // A file that is there already, hashed and stamped where it lies; Publish moves it. Nothing: it
+  // is on another file system.
   Result<std::optional<Draft>> Adopt(std::string_view key, const std::string& path,
                                      const PutOptions& options);
   // Durable on return. only_if_absent: kConflict if an object is there.

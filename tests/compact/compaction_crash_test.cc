@@ -129,22 +129,20 @@ void AtEveryPoint(Way way, const std::set<std::string>& must_reach) {
 }
 
 TEST(CompactionCrash, OfANewTableInBothFormats) {
-  AtEveryPoint(Way::kAppend,
-               {"compaction.merged", "compaction.before_put", "compaction.put",
-                "compaction.table_created", "compaction.table_evolved", "compaction.committed",
-                "compaction.before_delete", "compaction.deleted", "compaction.step_done",
-                "workflow.before_step", "workflow.after_step", "workflow.after_save",
-                "catalog.between_formats", "delta.after_commit", "store.put.published",
-                "store.put.before_publish", "store.delete.unlinked"});
+  AtEveryPoint(
+      Way::kAppend,
+      {"compaction.merged", "compaction.before_put", "compaction.put", "compaction.table_created",
+       "compaction.table_evolved", "compaction.committed", "compaction.before_delete",
+       "compaction.deleted", "compaction.step_done", "workflow.before_step", "workflow.after_step",
+       "workflow.after_save", "catalog.between_formats", "delta.after_commit",
+       "store.put.published", "store.put.before_publish", "store.delete.unlinked"});
 }
 
 TEST(CompactionCrash, OfFilesThatAreInTheTableAlready) {
   AtEveryPoint(Way::kReplace, {"compaction.committed", "compaction.step_done"});
 }
 
-TEST(CompactionCrash, OfOneThatIsUndone) {
-  AtEveryPoint(Way::kCancel, {"compaction.undone"});
-}
+TEST(CompactionCrash, OfOneThatIsUndone) { AtEveryPoint(Way::kCancel, {"compaction.undone"}); }
 
 }  // namespace
 }  // namespace varve::compact

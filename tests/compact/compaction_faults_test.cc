@@ -53,19 +53,18 @@ class CompactionFaults : public ::testing::TestWithParam<Case> {};
 
 INSTANTIATE_TEST_SUITE_P(
     Calls, CompactionFaults,
-    ::testing::Values(
-        Case{"PutAnswerLost", StoreCall::kPut, FaultKind::kSucceedThenUnknown},
-        Case{"PutUnknown", StoreCall::kPut, FaultKind::kUnknownNotDone},
-        Case{"PutRefused", StoreCall::kPut, FaultKind::kFailBefore},
-        Case{"PutOwnConflict", StoreCall::kPut, FaultKind::kConflictOnOwnWrite},
-        Case{"GetThrottled", StoreCall::kGet, FaultKind::kThrottle},
-        Case{"GetCut", StoreCall::kGet, FaultKind::kTruncatedGet},
-        Case{"GetDamaged", StoreCall::kGet, FaultKind::kBitFlippedGet},
-        Case{"HeadFails", StoreCall::kHead, FaultKind::kFailBefore},
-        Case{"HeadStale", StoreCall::kHead, FaultKind::kStaleHead},
-        Case{"ListFails", StoreCall::kList, FaultKind::kFailBefore},
-        Case{"DeleteAnswerLost", StoreCall::kDelete, FaultKind::kSucceedThenUnknown},
-        Case{"DeleteRefused", StoreCall::kDelete, FaultKind::kFailBefore}),
+    ::testing::Values(Case{"PutAnswerLost", StoreCall::kPut, FaultKind::kSucceedThenUnknown},
+                      Case{"PutUnknown", StoreCall::kPut, FaultKind::kUnknownNotDone},
+                      Case{"PutRefused", StoreCall::kPut, FaultKind::kFailBefore},
+                      Case{"PutOwnConflict", StoreCall::kPut, FaultKind::kConflictOnOwnWrite},
+                      Case{"GetThrottled", StoreCall::kGet, FaultKind::kThrottle},
+                      Case{"GetCut", StoreCall::kGet, FaultKind::kTruncatedGet},
+                      Case{"GetDamaged", StoreCall::kGet, FaultKind::kBitFlippedGet},
+                      Case{"HeadFails", StoreCall::kHead, FaultKind::kFailBefore},
+                      Case{"HeadStale", StoreCall::kHead, FaultKind::kStaleHead},
+                      Case{"ListFails", StoreCall::kList, FaultKind::kFailBefore},
+                      Case{"DeleteAnswerLost", StoreCall::kDelete, FaultKind::kSucceedThenUnknown},
+                      Case{"DeleteRefused", StoreCall::kDelete, FaultKind::kFailBefore}),
     [](const auto& info) { return info.param.name; });
 
 TEST_P(CompactionFaults, AtEveryCallEachRowIsThereOnce) {

@@ -172,8 +172,7 @@ CompactionLab::CompactionLab(store::ObjectStore& s, const std::string& directory
       iceberg(store, clock, *random, Catalog()),
       delta(store, clock, *random, ForDelta()),
       tables(iceberg, delta),
-      database(
-          state::Database::Open(in_memory ? ":memory:" : directory + "/state.db").value()),
+      database(state::Database::Open(in_memory ? ":memory:" : directory + "/state.db").value()),
       workflows(workflow::WorkflowStore::Open(*database, clock, *random).value()),
       account(std::make_unique<TestAccount>(*database)) {
   CompactionOptions options;
@@ -183,8 +182,8 @@ CompactionLab::CompactionLab(store::ObjectStore& s, const std::string& directory
   definition = std::make_unique<CompactionWorkflow>(
       options, store, [this](const NamespaceId&) -> catalog::LakeTables& { return tables; },
       account.get());
-  engine = workflow::Engine::Open({.attempts_max = 20}, *workflows, {definition.get()}, clock)
-               .value();
+  engine =
+      workflow::Engine::Open({.attempts_max = 20}, *workflows, {definition.get()}, clock).value();
 }
 
 SourceFile CompactionLab::PutBytes(const std::string& key, const std::string& bytes) {

@@ -30,8 +30,8 @@ class CompactionTest : public ::testing::Test {
     return id;
   }
   bool RegisterInPlace(const std::vector<std::string>& keys) {
-    const auto done = catalog::RegisterFiles(
-        lab.tables, "users", keys, {.formats = Iceberg(), .accept_problems = true});
+    const auto done = catalog::RegisterFiles(lab.tables, "users", keys,
+                                             {.formats = Iceberg(), .accept_problems = true});
     EXPECT_TRUE(done.ok()) << done.error().message;
     return done.ok();
   }
@@ -59,9 +59,7 @@ TEST_F(CompactionTest, TheRowsOfAWindowComeIntoBothFormatsAndTheSourcesGo) {
   EXPECT_EQ(lab.account->Settled().size(), sources.size());
   EXPECT_EQ(lab.account->Ended(id), 1);
   const auto files =
-      catalog::FilesAsOf(lab.tables, "users", {}, table::iceberg::EntryDetail::kAll)
-          .value()
-          .files;
+      catalog::FilesAsOf(lab.tables, "users", {}, table::iceberg::EntryDetail::kAll).value().files;
   ASSERT_EQ(files.size(), 2u);  // an hour each
   for (const auto& file : files) {
     EXPECT_THAT(file.path, HasSubstr("catalog/users/data/ts_hour=2026-02-02-1"));
@@ -103,8 +101,7 @@ TEST_F(CompactionTest, WhatCannotBeReadIsLeftWhereItIsAndReported) {
   const std::string whole = ParquetOf({.rows = {{kWindow, "x", 1}}});
   sources.push_back(lab.PutBytes("data/users/text.parquet", "this is no Parquet file at all"));
   sources.push_back(lab.PutBytes("data/users/empty.parquet", ""));
-  sources.push_back(
-      lab.PutBytes("data/users/cut.parquet", whole.substr(0, whole.size() - 10)));
+  sources.push_back(lab.PutBytes("data/users/cut.parquet", whole.substr(0, whole.size() - 10)));
   std::string damaged = whole;
   for (size_t i = 4; i < 60; ++i) damaged[i] = static_cast<char>(i * 37);
   sources.push_back(lab.PutBytes("data/users/damaged.parquet", damaged));
@@ -235,9 +232,9 @@ TEST_F(CompactionTest, ATableThatSomebodyElseWritesMeanwhileKeepsTheirRows) {
   const TestFile theirs{.rows = {{kWindow, "theirs", 9}}, .n = NColumn::kInt64};
   lab.Put("catalog/users/data/theirs.parquet", theirs);
   ++expected[TextOf(theirs.rows[0])];
-  ASSERT_TRUE(catalog::RegisterFiles(lab.tables, "users", {"catalog/users/data/theirs.parquet"},
-                                     {.formats = BothFormats(), .partitioning = "hour(ts)",
-                                      .accept_problems = true})
+  ASSERT_TRUE(catalog::RegisterFiles(
+                  lab.tables, "users", {"catalog/users/data/theirs.parquet"},
+                  {.formats = BothFormats(), .partitioning = "hour(ts)", .accept_problems = true})
                   .ok());
   lab.Drain();
   EXPECT_EQ(lab.Get(id).state, WorkflowState::kSucceeded) << lab.Get(id).error;
