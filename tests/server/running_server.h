@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "server/seams.h"
 #include "state/database.h"
 #include "store/memory_store.h"
+#include "workflow/workflow_store.h"
 
 namespace varve::server {
 
@@ -41,6 +43,11 @@ struct RunningServer {
     services.queue = queue.get();
     services.store = &store;
     services.live_feed = &live;
+    auto opened_workflows = workflow::WorkflowStore::Open(*database, clock, SystemRandom());
+    EXPECT_TRUE(opened_workflows.ok());
+    workflows = std::move(opened_workflows).value();
+    services.workflows = workflows.get();
+    services.wake_workflows = [this] { ++wakes; };
     services.ready = [this] {
       return ready ? Status() : MakeError(ErrorKind::kRetryable, "REPLAYING", "replaying");
     };
@@ -63,6 +70,8 @@ struct RunningServer {
   ingest::WebhookVerifier webhooks;
   std::unique_ptr<state::Database> database;
   std::unique_ptr<queue::SqliteQueue> queue;
+  std::unique_ptr<workflow::WorkflowStore> workflows;
+  std::atomic<int> wakes{0};
   SteeredIngest ingest;
   SteeredEngine engine;
   EmptyLake lake;
