@@ -72,6 +72,13 @@ for name, m in (part("merge") or {}).items():
         f"{m['ratio']:.2f}×{floor}; peak {m['varve']['peak_mb']:.0f} MB, {m['fastest']} "
         f"{m[m['fastest']]['peak_mb']:.0f} MB; size {m['size_ratio']:.2f}× the smallest peer's",
         f"≥ {m['bar']}×, ≤ 256 MiB" if m["bar"] else "stated")
+for name, m in (part("compaction") or {}).items():
+    peers = "; ".join(f"{peer} {m[peer]['seconds']:.2f} s" for peer in m
+                      if isinstance(m[peer], dict) and "seconds" in m[peer]
+                      and peer not in ("varve", "merge"))
+    row(f"120 files into an Iceberg table, `varve compact` with its commit, {name}",
+        f"{m['varve']['seconds']:.2f} s, the merge alone {m['merge']['seconds']:.2f} s: "
+        f"{m['over_merge']:.2f}×; {peers}; peak {m['varve']['peak_mb']:.0f} MB", f"≤ {m['bar']}×")
 if sql := part("sql"):
     for name, q in sql["queries"].items():
         row(f"SQL over varve's files ({sql['rows']:,} rows): {name}",

@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/config_value.h"
 #include "app/progress.h"
+#include "app/sort_key.h"
 #include "core/clock.h"
 #include "merge/merge.h"
 #include "parquet/codec.h"
@@ -24,25 +25,6 @@ struct Options {
   bool no_copy = false, no_sync = false, quiet = false;
 };
 
-// "ts", "ts:desc", "ts:desc:nulls-first". A column's own name may have colons.
-merge::SortKey ParseKey(const std::string& text) {
-  merge::SortKey key;
-  key.column = text;
-  while (true) {
-    const size_t at = key.column.rfind(':');
-    if (at == std::string::npos || at == 0) return key;
-    const std::string word = key.column.substr(at + 1);
-    if (word == "desc" || word == "asc") {
-      key.descending = word == "desc";
-    } else if (word == "nulls-first" || word == "nulls-last") {
-      key.nulls_first = word == "nulls-first";
-    } else {
-      return key;
-    }
-    key.column.resize(at);
-  }
-}
-
 Status Bytes(const char* name, const std::string& text, uint64_t min, uint64_t max, uint64_t& out) {
   const Result<uint64_t> bytes = ParseQuantity(text, "bytes");
   if (!bytes.ok() || *bytes < min || *bytes > max) {
@@ -55,7 +37,7 @@ Status Bytes(const char* name, const std::string& text, uint64_t min, uint64_t m
 
 Result<merge::MergeOptions> ToMerge(const Options& options) {
   merge::MergeOptions out;
-  for (const std::string& key : options.keys) out.keys.push_back(ParseKey(key));
+  for (const std::string& key : options.keys) out.keys.push_back(ParseSortKey(key));
   out.codec = TRY(parquet::ParseCodec(options.codec));
   out.threads = options.threads;
   constexpr uint64_t kMiB = 1 << 20;

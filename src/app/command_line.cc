@@ -46,8 +46,9 @@ int RunCommandLine(int argc, char** argv) {
   root.require_subcommand(1);
   root.footer(kFooter);
   Chosen chosen;
-  for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddCompaction,
-                    AddTable, AddConfig, AddConvert, AddMerge, AddDoctor, AddDebug, AddSqlWorker}) {
+  for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddTable,
+                    AddMigrate, AddCompaction, AddCompact, AddWorkflow, AddConfig, AddConvert,
+                    AddMerge, AddDoctor, AddDebug, AddSqlWorker}) {
     add(root, chosen);
   }
   try {

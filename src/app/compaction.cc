@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "compact/compaction_request.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "server/compaction_json.h"
@@ -36,14 +35,24 @@ compact::WorkflowStanding StandingOf(workflow::WorkflowState state) {
   return compact::WorkflowStanding::kEnded;
 }
 
+compact::WindowConsumerOptions ConsumerOptionsOf(const Config& config, CompactionHooks hooks) {
+  compact::WindowConsumerOptions options;
+  options.queue = config.compaction.queue;
+  options.prefix = config.compaction.prefix + "/";
+  options.lease_ms = config.queue.lease_ms;
+  options.check_interval_ms = config.compaction.check_interval_ms;
+  options.start = std::move(hooks.start);
+  options.standing = std::move(hooks.standing);
+  options.started = std::move(hooks.started);
+  return options;
+}
+
 }  // namespace
 
-CompactionHooks WorkflowHooks(workflow::WorkflowStore& workflows, std::function<void()> wake) {
+CompactionHooks WorkflowHooks(workflow::WorkflowStore& workflows, compact::StartWorkflow start,
+                              std::function<void()> wake) {
   CompactionHooks hooks;
-  hooks.start = [&workflows](state::Session& session, const compact::CompactionRequest& request) {
-    return workflows.Create(session, compact::kCompactionKind, compact::SubjectOf(request),
-                            compact::ToJson(request), compact::kCompactionFirstStep);
-  };
+  hooks.start = std::move(start);
   hooks.standing = [&workflows](std::string_view id) -> Result<compact::WorkflowStanding> {
     const auto workflow = workflows.Get(id);
     if (workflow.ok()) return StandingOf(workflow->state);
@@ -77,29 +86,17 @@ void AddCompactionRule(const Config& config, std::vector<notify::NotifyRule>& ru
   rules.push_back(std::move(rule));
 }
 
-Result<std::unique_ptr<CompactionRole>> CompactionRole::Open(const Config& config, Lake& lake,
-                                                             CompactionHooks hooks) {
-  auto tracker = TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction),
-                                                  *lake.database, SystemClock()));
-  compact::WindowConsumerOptions options;
-  options.queue = config.compaction.queue;
-  options.prefix = config.compaction.prefix + "/";
-  options.lease_ms = config.queue.lease_ms;
-  options.check_interval_ms = config.compaction.check_interval_ms;
-  options.start = std::move(hooks.start);
-  options.standing = std::move(hooks.standing);
-  options.started = std::move(hooks.started);
-  return std::unique_ptr<CompactionRole>(
-      new CompactionRole(std::move(tracker), std::move(options), lake));
-}
+CompactionRole::CompactionRole(const Config& config, Lake& lake, CompactionHooks hooks)
+    : tracker_(*lake.windows),
+      consumer_(ConsumerOptionsOf(config, std::move(hooks)), tracker_, *lake.store, *lake.queue) {}
 
 void CompactionRole::Serve(server::Services& services) {
-  services.windows = tracker_.get();
+  services.windows = &tracker_;
   services.window_consumer = &consumer_;
 }
 
 void CompactionRole::WriteMetrics(server::MetricsWriter& out) {
-  const auto status = compact::ReadStatus(*tracker_, {.windows_max = 0});
+  const auto status = compact::ReadStatus(tracker_, {.windows_max = 0});
   if (status.ok()) {
     server::WriteCompactionGauges(*status, out);
   } else {

@@ -25,8 +25,9 @@ struct CompactionHooks {
   std::function<void()> started;  // wakes the engine
 };
 
-// Workflows of the kind "compaction" in that store, which outlives the hooks.
-CompactionHooks WorkflowHooks(workflow::WorkflowStore& workflows, std::function<void()> wake);
+// The store outlives the hooks.
+CompactionHooks WorkflowHooks(workflow::WorkflowStore& workflows, compact::StartWorkflow start,
+                              std::function<void()> wake);
 
 compact::WindowOptions WindowOptionsOf(const CompactionConfig& config);
 
@@ -36,23 +37,14 @@ void AddCompactionRule(const Config& config, std::vector<notify::NotifyRule>& ru
 class CompactionRole {
  public:
   // The queue is declared by the caller, as every rule's is. The lake outlives the role.
-  static Result<std::unique_ptr<CompactionRole>> Open(const Config& config, Lake& lake,
-                                                      CompactionHooks hooks);
+  CompactionRole(const Config& config, Lake& lake, CompactionHooks hooks);
   Status Start() { return consumer_.Start(); }
   void Stop() { consumer_.Stop(); }
   void Serve(server::Services& services);
   void WriteMetrics(server::MetricsWriter& out);
 
-  // Whom the workflows tell what became of their sources.
-  compact::SourceAccount& account() { return *tracker_; }
-
  private:
-  CompactionRole(std::unique_ptr<compact::WindowTracker> tracker,
-                 compact::WindowConsumerOptions options, Lake& lake)
-      : tracker_(std::move(tracker)),
-        consumer_(std::move(options), *tracker_, *lake.store, *lake.queue) {}
-
-  std::unique_ptr<compact::WindowTracker> tracker_;
+  compact::WindowTracker& tracker_;
   compact::WindowConsumer consumer_;
 };
 

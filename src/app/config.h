@@ -16,6 +16,7 @@
 #include "query/engine.h"
 #include "record/log_row.h"
 #include "server/options.h"
+#include "workflow/engine.h"
 
 namespace varve::app {
 
@@ -93,6 +94,13 @@ struct TableConfig {
   uint64_t orphan_age_ms = catalog::kOrphanAgeMsDefault;
 };
 
+struct WorkflowConfig {
+  workflow::EngineOptions engine;
+  uint64_t merge_memory_bytes_max = 256ull << 20;
+  uint32_t merge_threads = 0;
+  uint64_t ended_max = 10'000;
+};
+
 struct LogConfig {
   LogLevel level = LogLevel::kInfo;
 };
@@ -111,6 +119,7 @@ struct Config {
   CompactConfig compact;
   CompactionConfig compaction;
   TableConfig table;
+  WorkflowConfig workflow;
   query::EngineOptions query;  // temp_directory: set by the wiring
   LogConfig log;
 };

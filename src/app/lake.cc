@@ -1,5 +1,6 @@
 #include "app/lake.h"
 
+#include "app/compaction.h"
 #include "app/config_load.h"
 #include "core/clock.h"
 #include "store/local_store.h"
@@ -50,8 +51,15 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
   lake->flusher = TRY(ingest::Flusher::Open(FlusherOptionsOf(config), lake->instance,
                                             *lake->journal, *lake->store, *lake->database, clock));
   lake->ledger = TRY(compact::RawLedger::Open(*lake->database, lake->instance.tag));
+  lake->tables = std::make_unique<TenantTables>(*lake->store, config, paths);
+  lake->windows =
+      TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction), *lake->database, clock));
+  lake->workflows =
+      TRY(workflow::WorkflowStore::Open(*lake->database, clock, random, config.workflow.ended_max));
+  lake->reader = std::make_unique<LakeReader>(*lake->store, *lake->tables, *lake->windows,
+                                              *lake->workflows, config.compaction.prefix + "/");
   lake->snapshots = std::make_unique<LakeSnapshots>(
-      *lake->store, *lake->flusher, *lake->ledger,
+      *lake->store, *lake->flusher, *lake->ledger, *lake->reader,
       SnapshotPaths{config.flush.raw_events_prefix, config.compact.parquet_prefix});
   query::EngineOptions engine = config.query;
   engine.temp_directory = paths.tmp;

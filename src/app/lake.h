@@ -6,8 +6,11 @@
 
 #include "app/config.h"
 #include "app/data_dir.h"
+#include "app/lake_reader.h"
 #include "app/snapshot.h"
+#include "app/tenant_tables.h"
 #include "compact/raw_ledger.h"
+#include "compact/window_tracker.h"
 #include "ingest/flusher.h"
 #include "ingest/spent_events.h"
 #include "journal/journal.h"
@@ -15,6 +18,7 @@
 #include "queue/sqlite_queue.h"
 #include "state/database.h"
 #include "store/object_store.h"
+#include "workflow/workflow_store.h"
 
 namespace varve::app {
 
@@ -27,6 +31,10 @@ struct Lake {
   std::unique_ptr<journal::Journal> journal;
   std::unique_ptr<ingest::Flusher> flusher;  // not started
   std::unique_ptr<compact::RawLedger> ledger;
+  std::unique_ptr<TenantTables> tables;
+  std::unique_ptr<compact::WindowTracker> windows;
+  std::unique_ptr<workflow::WorkflowStore> workflows;
+  std::unique_ptr<LakeReader> reader;
   std::unique_ptr<LakeSnapshots> snapshots;
   std::unique_ptr<query::Engine> engine;
 };

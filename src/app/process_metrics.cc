@@ -100,6 +100,20 @@ void WriteCompaction(const compact::RawStats& stats, server::MetricsWriter& out)
               d(stats.failures));
 }
 
+void WriteWorkflows(workflow::WorkflowStore& workflows, server::MetricsWriter& out) {
+  const Result<workflow::WorkflowCounts> counts = workflows.Counts();
+  if (!counts.ok()) return;
+  const std::pair<std::string_view, uint64_t> states[] = {{"active", counts->active},
+                                                          {"paused", counts->paused},
+                                                          {"succeeded", counts->succeeded},
+                                                          {"failed", counts->failed},
+                                                          {"cancelled", counts->cancelled}};
+  out.Family("varve_workflows", "gauge", "Workflows that are kept, by state");
+  for (const auto& [state, count] : states) {
+    out.Sample("varve_workflows", static_cast<double>(count), {{"state", state}});
+  }
+}
+
 void WriteNotify(const notify::NotifyStats& stats, server::MetricsWriter& out) {
   auto d = [](uint64_t value) { return static_cast<double>(value); };
   out.Counter("varve_notify_announced_total", "Objects announced", d(stats.announced));
@@ -128,6 +142,7 @@ void WriteMetrics(const Reporting& from, server::MetricsWriter& out) {
   WriteIngest(from.ingest->stats(), out);
   WriteQueues(*from.lake->queue, out);
   WriteCompaction(from.consumer->stats(), out);
+  WriteWorkflows(*from.workflows, out);
   WriteNotify(from.notifier->stats(), out);
   WriteQueries(from.lake->engine->stats(), out);
 }

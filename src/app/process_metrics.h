@@ -8,6 +8,7 @@
 #include "ingest/event_ingest.h"
 #include "notify/notifier.h"
 #include "server/metrics.h"
+#include "workflow/workflow_store.h"
 
 namespace varve::app {
 
@@ -16,6 +17,7 @@ struct Reporting {
   ingest::EventIngest* ingest;
   notify::Notifier* notifier;
   compact::RawConsumer* consumer;
+  workflow::WorkflowStore* workflows;
 };
 
 void WriteMetrics(const Reporting& from, server::MetricsWriter& out);

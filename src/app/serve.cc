@@ -13,6 +13,7 @@
 #include "app/compaction.h"
 #include "app/lake.h"
 #include "app/process_metrics.h"
+#include "app/workflows.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -140,7 +141,9 @@ class Serving {
   Status Start(const Config& config);
   void PublishLive(journal::Lsn lsn);
   Status Ready() const;
-  Reporting reporting() { return {lake_.get(), &ingest_, notifier_.get(), &consumer_}; }
+  Reporting reporting() {
+    return {lake_.get(), &ingest_, notifier_.get(), &consumer_, lake_->workflows.get()};
+  }
 
   const uint64_t largest_batch_bytes_;
   std::unique_ptr<Lake> lake_;
@@ -149,6 +152,7 @@ class Serving {
   ingest::EventIngest ingest_;
   std::unique_ptr<notify::Notifier> notifier_;
   compact::RawConsumer consumer_;
+  std::unique_ptr<Workflows> workflows_;
   std::unique_ptr<CompactionRole> compaction_;  // none: not enabled
   std::unique_ptr<server::HttpServer> server_;
 };
@@ -167,15 +171,22 @@ Status Serving::Start(const Config& config) {
   if (!probed.ok()) return std::move(probed).error().Context("probe the store");
   notify::NotifierOptions notifier = NotifierOptionsOf(config);
   TRY(DeclareQueues(config, notifier, *lake_->queue));
-  if (config.compaction.enabled) {
-    compaction_ = TRY(CompactionRole::Open(config, *lake_, {}));
-  }
   notifier_ = TRY(
       notify::Notifier::Open(std::move(notifier), *lake_->database, *lake_->queue, SystemClock()));
   lake_->store->SetListener(notifier_.get());
+  workflows_ = TRY(
+      Workflows::Open(config, {*lake_->store, *lake_->tables, *lake_->workflows, *lake_->windows},
+                      CompactionOptionsOf(config, DataDirPaths(config.data_dir))));
+  if (config.compaction.enabled) {
+    compaction_ = std::make_unique<CompactionRole>(
+        config, *lake_, WorkflowHooks(*lake_->workflows, workflows_->starter(), [this] {
+          workflows_->engine().Wake();
+        }));
+  }
   lake_->flusher->Start();
   TRY(consumer_.Start());
   if (compaction_) TRY(compaction_->Start());
+  workflows_->Start();
   notifier_->Start(*lake_->store);
   server::Services services;
   services.clock = &SystemClock();
@@ -186,6 +197,8 @@ Status Serving::Start(const Config& config) {
   services.snapshots = lake_->snapshots.get();
   services.queue = lake_->queue.get();
   services.store = lake_->store.get();
+  services.workflows = lake_->workflows.get();
+  services.wake_workflows = [this] { workflows_->engine().Wake(); };
   services.live_feed = &live_;
   if (compaction_) compaction_->Serve(services);
   services.ready = [this] { return Ready(); };
@@ -224,6 +237,7 @@ Serving::~Serving() {
   lake_->journal->Close();
   consumer_.Stop();
   if (compaction_) compaction_->Stop();
+  workflows_.reset();
   lake_->engine.reset();
   lake_->snapshots.reset();
   lake_->flusher.reset();
@@ -238,6 +252,7 @@ Status Serving::Stop() {
   notifier_->Stop();
   consumer_.Stop();
   if (compaction_) compaction_->Stop();
+  workflows_->Stop();
   return flushed;
 }
 

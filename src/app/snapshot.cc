@@ -57,6 +57,20 @@ Result<query::Snapshot> LakeSnapshots::Take(const NamespaceId& ns, const query::
   return snapshot;
 }
 
+Result<std::vector<query::LakeTable>> LakeSnapshots::TakeTables(
+    const NamespaceId& ns, std::span<const query::TableRef> refs) {
+  std::vector<query::LakeTable> out;
+  for (const query::TableRef& ref : refs) {
+    if (auto table = TRY(tables_.Take(ns, ref))) out.push_back(std::move(*table));
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> LakeSnapshots::TableNames(const NamespaceId& ns,
+                                                           size_t names_max) {
+  return tables_.Names(ns, names_max);
+}
+
 Status LakeSnapshots::AddEventFiles(const NamespaceId& ns, const query::TimeRange& range,
                                     const ingest::FlushView& view, query::TableSnapshot* events) {
   for (const std::string& prefix : EventPrefixes(ns.StorePrefix() + "events/", range)) {

@@ -17,6 +17,7 @@
 
 #include <string>
 
+#include "app/lake_reader.h"
 #include "compact/raw_ledger.h"
 #include "core/namespace_id.h"
 #include "ingest/flush_view.h"
@@ -33,10 +34,17 @@ struct SnapshotPaths {
 class LakeSnapshots : public query::SnapshotSource {
  public:
   LakeSnapshots(store::ObjectStore& store, const ingest::FlushViews& flushes,
-                compact::RawLedger& ledger, SnapshotPaths paths)
-      : store_(store), flushes_(flushes), ledger_(ledger), paths_(std::move(paths)) {}
+                compact::RawLedger& ledger, LakeReader& tables, SnapshotPaths paths)
+      : store_(store),
+        flushes_(flushes),
+        ledger_(ledger),
+        tables_(tables),
+        paths_(std::move(paths)) {}
 
   Result<query::Snapshot> Take(const NamespaceId& ns, const query::TimeRange& range) override;
+  Result<std::vector<query::LakeTable>> TakeTables(const NamespaceId& ns,
+                                                   std::span<const query::TableRef> refs) override;
+  Result<std::vector<std::string>> TableNames(const NamespaceId& ns, size_t names_max) override;
 
  private:
   Status AddEventFiles(const NamespaceId& ns, const query::TimeRange& range,
@@ -48,6 +56,7 @@ class LakeSnapshots : public query::SnapshotSource {
   store::ObjectStore& store_;
   const ingest::FlushViews& flushes_;
   compact::RawLedger& ledger_;
+  LakeReader& tables_;
   const SnapshotPaths paths_;
 };
 

@@ -23,7 +23,7 @@ constexpr size_t kPointLookupsMax = 256;
 
 struct TakenRow {
   std::string key, etag;
-  int64_t size = 0;
+  int64_t size = 0, ns_id = 0, start_ms = 0;
 };
 
 std::string_view StateOf(SourceEnd end) {
@@ -83,13 +83,10 @@ Result<bool> WaitsWithOtherBytes(Session& session, const TakenRow& source) {
   return waits;
 }
 
-// Pending again: into the pending round of their window, which late files may have made.
-Status GiveBack(Session& session, const Window& window, std::span<const TakenRow> sources,
-                int64_t now_ms, uint64_t pause_ms, uint64_t size_ms) {
+// Pending again: into the pending rounds of their windows, which late files may have made.
+Status GiveBack(Session& session, const WindowOptions& options, std::span<const TakenRow> sources,
+                int64_t now_ms) {
   WindowDeltas deltas;
-  WindowDelta& delta = deltas[{window.ns_id, window.start_ms}];
-  delta.now_ms = now_ms;
-  delta.not_before_ms = now_ms + static_cast<int64_t>(pause_ms);
   for (const TakenRow& source : sources) {
     if (TRY(WaitsWithOtherBytes(session, source))) {
       TRY(SettleOne(session, {source.key, source.etag, SourceEnd::kChanged, "replaced"}, now_ms));
@@ -99,22 +96,29 @@ Status GiveBack(Session& session, const Window& window, std::span<const TakenRow
         "UPDATE window_sources SET state = 'pending', workflow_id = '', settled_ms = 0"
         " WHERE key = ? AND etag = ?",
         {source.key, source.etag}));
+    const auto [entry, is_new] = deltas.try_emplace({source.ns_id, source.start_ms});
+    WindowDelta& delta = entry->second;
+    if (is_new) {
+      const NamespaceRow row = TRY(GetNamespace(session, source.ns_id));
+      delta.now_ms = now_ms;
+      delta.not_before_ms = now_ms + static_cast<int64_t>(Resolve(options, row.overrides).wait_ms);
+    }
     ++delta.files;
     delta.bytes += source.size;
   }
-  TRY(ApplyDeltas(session, deltas, size_ms));
+  TRY(ApplyDeltas(session, deltas, options.window_size_ms));
   return {};
 }
 
 Result<std::vector<TakenRow>> StillTaken(Session& session, std::string_view workflow_id) {
   std::vector<TakenRow> rows;
-  TRY(
-      session.Query("SELECT key, etag, size FROM window_sources"
-                    " WHERE workflow_id = ? AND state = 'taken'",
-                    {std::string(workflow_id)}, [&](const Row& row) {
-                      rows.push_back({row.Text(0), row.Text(1), row.Int(2)});
-                      return true;
-                    }));
+  TRY(session.Query(
+      "SELECT key, etag, size, ns_id, start_ms FROM window_sources"
+      " WHERE workflow_id = ? AND state = 'taken'",
+      {std::string(workflow_id)}, [&](const Row& row) {
+        rows.push_back({row.Text(0), row.Text(1), row.Int(2), row.Int(3), row.Int(4)});
+        return true;
+      }));
   return rows;
 }
 
@@ -166,8 +170,7 @@ Result<std::unique_ptr<WindowTracker>> WindowTracker::Open(WindowOptions options
 Status WindowTracker::Settle(Session& session, std::string_view workflow_id,
                              const std::vector<SourceOutcome>& outcomes) {
   const int64_t now_ms = clock_.NowMs();
-  auto window = TRY(FindByWorkflow(session, workflow_id));
-  if (!window) return {};  // it has ended: the step is being done again
+  auto window = TRY(FindByWorkflow(session, workflow_id));  // none: its files were claimed
   int64_t files = 0, bytes = 0;
   for (const SourceOutcome& outcome : outcomes) {
     if (outcome.end == SourceEnd::kGivenBack) continue;  // at the workflow's end
@@ -178,7 +181,7 @@ Status WindowTracker::Settle(Session& session, std::string_view workflow_id,
     ++files;
     bytes += *size;
   }
-  if (window->settled_ms == 0) {
+  if (window && window->settled_ms == 0) {
     TRY(CountCompacted(session, *window, files, bytes, now_ms));
     window->settled_ms = now_ms;
     window->halted = false;
@@ -190,16 +193,14 @@ Status WindowTracker::Settle(Session& session, std::string_view workflow_id,
 
 Status WindowTracker::End(Session& session, std::string_view workflow_id) {
   auto window = TRY(FindByWorkflow(session, workflow_id));
-  if (!window) return {};
   const int64_t now_ms = clock_.NowMs();
   const std::vector<TakenRow> taken = TRY(StillTaken(session, workflow_id));
   const std::string id(workflow_id);
-  if (!taken.empty()) {
-    const NamespaceRow row = TRY(GetNamespace(session, window->ns_id));
-    const uint64_t pause_ms = Resolve(options_, row.overrides).wait_ms;
+  if (!taken.empty() && window) {
     TRY(CanApply(*window, {.kind = WindowChange::Kind::kGiveBack, .workflow_id = id}));
-    TRY(GiveBack(session, *window, taken, now_ms, pause_ms, options_.window_size_ms));
   }
+  TRY(GiveBack(session, options_, taken, now_ms));
+  if (!window) return {};
   TRY(Apply(*window, {.kind = WindowChange::Kind::kFinish, .now_ms = now_ms, .workflow_id = id}));
   TRY(DeleteWindow(session, *window));
   kEnded.Hit();

@@ -103,6 +103,11 @@ class WindowTracker : public SourceAccount {
   // runs.
   Result<std::optional<Dispatched>> Dispatch(const DispatchWish& wish, const StartWorkflow& start);
 
+  // These files, by name, for a workflow that was made without a window: no window dispatches them
+  // any more. kConflict, ALREADY_COMPACTED: one was, or is being.
+  Status Claim(state::Session& session, std::string_view workflow_id,
+               std::span<const Arrival> arrivals);
+
   Status Settle(state::Session& session, std::string_view workflow_id,
                 const std::vector<SourceOutcome>& outcomes) override;
   Status End(state::Session& session, std::string_view workflow_id) override;

@@ -141,6 +141,26 @@ std::optional<std::string> Base64Decode(std::string_view text) {
 
 std::string Md5Hex(std::string_view bytes) { return HexEncode(Digest(EVP_md5(), bytes)); }
 
+Md5Stream::Md5Stream() : context_(EVP_MD_CTX_new()) {
+  CHECK(context_ != nullptr);
+  CHECK(EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_md5(), nullptr) == 1);
+}
+
+Md5Stream::~Md5Stream() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
+
+void Md5Stream::Add(std::string_view bytes) {
+  CHECK(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) == 1);
+}
+
+std::string Md5Stream::Hex() {
+  std::string out(EVP_MAX_MD_SIZE, '\0');
+  unsigned size = 0;
+  CHECK(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_),
+                           reinterpret_cast<unsigned char*>(out.data()), &size) == 1);
+  out.resize(size);
+  return HexEncode(out);
+}
+
 std::string Sha256(std::string_view bytes) { return Digest(EVP_sha256(), bytes); }
 
 std::string HmacSha256(std::string_view key, std::string_view bytes) {

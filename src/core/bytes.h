@@ -32,7 +32,20 @@ std::string Base64Encode(std::string_view bytes);
 std::optional<std::string> Base64Decode(std::string_view text);  // standard alphabet, padded or not
 
 std::string Md5Hex(std::string_view bytes);  // an ETag as S3 gives it, not a safeguard
-std::string Sha256(std::string_view bytes);  // 32 raw bytes
+// The same of bytes that come piece by piece.
+class Md5Stream {
+ public:
+  Md5Stream();
+  ~Md5Stream();
+  Md5Stream(const Md5Stream&) = delete;
+  Md5Stream& operator=(const Md5Stream&) = delete;
+  void Add(std::string_view bytes);
+  std::string Hex();  // once
+
+ private:
+  void* context_;
+};
+std::string Sha256(std::string_view bytes);                            // 32 raw bytes
 std::string HmacSha256(std::string_view key, std::string_view bytes);  // 32 raw bytes
 bool ConstantTimeEquals(std::string_view a, std::string_view b);
 

@@ -175,8 +175,7 @@ struct Footers : TaskPool::Ticket {
 }  // namespace
 
 Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
-                            uint32_t open_files_max, TaskPool& pool,
-                            const TimestampRule& timestamps) {
+                            uint32_t open_files_max, TaskPool& pool, const SchemaRule& rule) {
   if (paths.empty()) return MakeError(ErrorKind::kInvalid, "no inputs");
   InputSet inputs;
   inputs.files = std::make_unique<parquet::InputFiles>(paths, open_files_max);
@@ -206,7 +205,7 @@ Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::st
   }
   if (!added.ok()) return std::move(added).error();
   inputs.first_part.push_back(static_cast<uint32_t>(inputs.parts.size()));
-  TRY(UniteSchemas(inputs, timestamps));
+  TRY(UniteSchemas(inputs, rule));
   ConvertRanges(inputs, key);
   inputs.metadata = metadata.Agreed(inputs.layouts.size() == 1 && inputs.layouts[0].as_output);
   return inputs;

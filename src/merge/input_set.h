@@ -62,6 +62,12 @@ struct TimestampRule {
   std::shared_ptr<const ::parquet::SchemaDescriptor> like;
 };
 
+// What the output's columns are, beyond what the inputs' are.
+struct SchemaRule {
+  TimestampRule timestamps;
+  bool field_ids = true;  // false: they have none
+};
+
 struct OutputColumn {
   std::string name;  // dotted path
   parquet::ColumnShape shape;
@@ -95,8 +101,7 @@ struct InputSet {
 
 // Reads the footers, with the pool's threads; key: the first key column.
 Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
-                            uint32_t open_files_max, TaskPool& pool,
-                            const TimestampRule& timestamps = {});
+                            uint32_t open_files_max, TaskPool& pool, const SchemaRule& rule = {});
 
 // "a.parquet: column ts, row group 3: what"
 Error InPlace(const InputSet& inputs, const Part& part, const std::string& column, Error error);

@@ -72,7 +72,7 @@ class Merge {
         options_(options),
         pool_(pool),
         temp_(options.temp_directory, output),
-        rule_{UnitOf(options.timestamps), nullptr} {}
+        rule_{{UnitOf(options.timestamps), nullptr}, options.field_ids} {}
 
   // Sorts what has to be, merges in passes what is too much at once, then the rest.
   Result<MergeSummary> Run(const std::vector<std::string>& inputs) {
@@ -128,7 +128,7 @@ class Merge {
       paths.push_back(inputs.size() == 1 ? inputs.front() : TRY(temp_.Next()));
       if (inputs.size() == 1) continue;
       Merge merge(paths.back(), inner, pool_);
-      merge.rule_.like = set_->schema;
+      merge.rule_.timestamps.like = set_->schema;
       TRY(merge.Open(inputs));
       TRY(merge.MergeAll());
     }
@@ -159,7 +159,7 @@ class Merge {
   const MergeOptions options_;
   TaskPool& pool_;
   TempFiles temp_;
-  TimestampRule rule_;
+  SchemaRule rule_;
   std::unique_ptr<InputSet> set_;
   std::vector<KeyColumn> keys_;
   MergeSummary summary_;

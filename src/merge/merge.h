@@ -56,6 +56,9 @@ struct MergeOptions {
   uint32_t files_max = 10'000;
 
   Timestamps timestamps = Timestamps::kKeep;
+  // Of the columns, as the first input that has one of the type gives it. false: the output has
+  // none, so that whoever reads it goes by name.
+  bool field_ids = true;
   Unsorted unsorted = Unsorted::kRefuse;
   std::string temp_directory;  // empty: the output's
   bool sync = true;            // the output is on the disk before it has its name

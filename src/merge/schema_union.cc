@@ -94,6 +94,19 @@ NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition, cons
                          IsPlain(old) ? nullptr : old.logical_type(), old.field_id());
 }
 
+NodePtr WithoutIds(const pq::schema::Node& node) {
+  const auto type = IsPlain(node) ? nullptr : node.logical_type();
+  if (node.is_primitive()) {
+    const auto& leaf = static_cast<const PrimitiveNode&>(node);
+    return PrimitiveNode::Make(leaf.name(), leaf.repetition(), leaf.logical_type(),
+                               leaf.physical_type(), leaf.type_length());
+  }
+  const auto& old = static_cast<const GroupNode&>(node);
+  NodeVector fields;
+  for (int i = 0; i < old.field_count(); ++i) fields.push_back(WithoutIds(*old.field(i)));
+  return GroupNode::Make(old.name(), old.repetition(), fields, type);
+}
+
 // The one that holds the values of both; nullptr: there is none.
 const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node& b,
                               const TimestampRule& rule) {
@@ -254,11 +267,14 @@ void PlaceColumns(InputSet& inputs, Layout& layout) {
 
 }  // namespace
 
-Status UniteSchemas(InputSet& inputs, const TimestampRule& timestamps) {
-  Union together(inputs, timestamps);
+Status UniteSchemas(InputSet& inputs, const SchemaRule& rule) {
+  Union together(inputs, rule.timestamps);
   for (uint32_t i = 0; i < inputs.layouts.size(); ++i) TRY(together.Add(i));
   auto schema = std::make_shared<pq::SchemaDescriptor>();
-  TRY(parquet::TryParquet("unite the schemas", [&] { schema->Init(together.Root()); }));
+  TRY(parquet::TryParquet("unite the schemas", [&] {
+    const NodePtr root = together.Root();
+    schema->Init(rule.field_ids ? root : WithoutIds(*root));
+  }));
   for (int i = 0; i < schema->num_columns(); ++i) {
     const pq::ColumnDescriptor& column = *schema->Column(i);
     inputs.columns.push_back(

@@ -15,6 +15,6 @@
 namespace varve::merge {
 
 // Fills schema, columns, and the layouts' chunk_of.
-Status UniteSchemas(InputSet& inputs, const TimestampRule& timestamps);
+Status UniteSchemas(InputSet& inputs, const SchemaRule& rule);
 
 }  // namespace varve::merge

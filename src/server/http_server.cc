@@ -115,6 +115,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(ServerOptions options, Ser
   AddQueueRoutes(impl->state);
   AddCompactionRoutes(impl->state);
   AddStoreRoutes(impl->state);
+  AddWorkflowRoutes(impl->state);
+  AddMigrationRoutes(impl->state);
   AddOperationRoutes(impl->state);
   TRY(impl->Listen());
   Impl* raw = impl.get();

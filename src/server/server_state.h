@@ -64,6 +64,8 @@ void AddEventRoutes(ServerState& state);
 void AddQueueRoutes(ServerState& state);
 void AddStoreRoutes(ServerState& state);
 void AddCompactionRoutes(ServerState& state);
+void AddWorkflowRoutes(ServerState& state);
+void AddMigrationRoutes(ServerState& state);
 void AddOperationRoutes(ServerState& state);
 
 }  // namespace varve::server

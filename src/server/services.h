@@ -30,6 +30,9 @@ class Queue;
 namespace store {
 class ObjectStore;
 }
+namespace workflow {
+class WorkflowStore;
+}
 }  // namespace varve
 
 namespace varve::server {
@@ -48,6 +51,8 @@ struct Services {
   store::ObjectStore* store = nullptr;
   compact::WindowTracker* windows = nullptr;  // the compaction; with both or neither
   compact::WindowConsumer* window_consumer = nullptr;
+  workflow::WorkflowStore* workflows = nullptr;
+  std::function<void()> wake_workflows;  // an operator has wished something
   LiveFeed* live_feed = nullptr;
   // An Error: not ready, and why (replaying, the journal refuses).
   std::function<Status()> ready;

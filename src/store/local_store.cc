@@ -34,6 +34,8 @@ class LocalStore : public ObjectStore {
 
   Result<ObjectMeta> Put(std::string_view key, std::string_view bytes,
                          const PutOptions& options) override;
+  Result<ObjectMeta> PutFile(std::string_view key, const std::string& path,
+                             const PutOptions& options) override;
   Result<std::string> Get(std::string_view key, std::optional<ByteRange> range) override;
   Result<ObjectMeta> Head(std::string_view key) override;
   Result<ListPage> List(std::string_view prefix, std::string_view start_after,
@@ -46,6 +48,8 @@ class LocalStore : public ObjectStore {
   // What a put replaces: the sidecar of the object that is there. Under the key's lock.
   Result<std::string> CheckPrecondition(std::string_view key, const PutOptions& options) const;
   Status Replace(ObjectFiles::Draft& draft, const PutOptions& options);
+  Status CheckPut(std::string_view key, const PutOptions& options);
+  Result<ObjectMeta> Finish(ObjectFiles::Draft draft, const PutOptions& options);
   std::mutex& StripeOf(std::string_view key) {
     return stripes_[std::hash<std::string_view>()(key) % kStripes];
   }
@@ -94,16 +98,31 @@ Status LocalStore::CheckWritable() const {
   return MakeError(ErrorKind::kInvalid, "READ_ONLY", "the store is open to be read only");
 }
 
-Result<ObjectMeta> LocalStore::Put(std::string_view key, std::string_view bytes,
-                                   const PutOptions& options) {
+Status LocalStore::CheckPut(std::string_view key, const PutOptions& options) {
   TRY(CheckWritable());
   TRY(CheckLocalKey(key));
   TRY(CheckPutOptions(options));
-  if (options.precondition != Precondition::kNone) {  // before the bytes are written for nothing
-    const std::lock_guard lock(StripeOf(key));
-    TRY(CheckPrecondition(key, options));
-  }
-  ObjectFiles::Draft draft = TRY(files_->Write(key, bytes, options));
+  if (options.precondition == Precondition::kNone) return {};
+  const std::lock_guard lock(StripeOf(key));  // before the bytes are written for nothing
+  TRY(CheckPrecondition(key, options));
+  return {};
+}
+
+Result<ObjectMeta> LocalStore::Put(std::string_view key, std::string_view bytes,
+                                   const PutOptions& options) {
+  TRY(CheckPut(key, options));
+  return Finish(TRY(files_->Write(key, bytes, options)), options);
+}
+
+Result<ObjectMeta> LocalStore::PutFile(std::string_view key, const std::string& path,
+                                       const PutOptions& options) {
+  TRY(CheckPut(key, options));
+  std::optional<ObjectFiles::Draft> draft = TRY(files_->Adopt(key, path, options));
+  if (!draft) return ObjectStore::PutFile(key, path, options);
+  return Finish(std::move(*draft), options);
+}
+
+Result<ObjectMeta> LocalStore::Finish(ObjectFiles::Draft draft, const PutOptions& options) {
   if (Status replaced = Replace(draft, options); !replaced.ok()) {
     files_->Discard(draft);
     return std::move(replaced).error();

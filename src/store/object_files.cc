@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "core/bytes.h"
@@ -28,6 +29,7 @@ constexpr int kFindTriesMax = 4;
 constexpr int kStampTriesMax = 16;
 constexpr int kPublishTriesMax = 100;
 constexpr int64_t kNsPerMs = 1'000'000;
+constexpr uint64_t kHashBytes = uint64_t{1} << 20;
 
 bool IsAbsence(int err) {
   return err == ENOENT || err == ENOTDIR || err == ELOOP || err == ENXIO || err == EISDIR ||
@@ -179,17 +181,46 @@ Result<ObjectFiles::Draft> ObjectFiles::Write(std::string_view key, std::string_
   draft.meta.etag = Md5Hex(bytes);
   TRY(WriteAll(draft.file.fd(), bytes, doing));
   kTempWritten.Hit();
-  const Status finished = [&]() -> Status {
-    TRY(Stamp(draft, options));
-    if (root_->sync()) TRY(SyncNewFile(draft.file.fd(), doing));
-    return {};
-  }();
-  if (!finished.ok()) {
+  TRY(StampAndSync(draft, options));
+  return draft;
+}
+
+Result<std::optional<ObjectFiles::Draft>> ObjectFiles::Adopt(std::string_view key,
+                                                             const std::string& path,
+                                                             const PutOptions& options) {
+  const std::string doing = Doing("put", key);
+  Draft draft{TRY(TempFile::Adopt(path, !portable_)), ObjectMeta{}, std::string()};
+  const UniqueFd temp = TRY(root_->EnsureDir(kTempDir));
+  struct stat here {
+  }, there{};
+  if (fstat(temp.get(), &here) != 0 || fstat(draft.file.fd(), &there) != 0) {
+    return FileError(errno, doing);
+  }
+  if (!S_ISREG(there.st_mode) || here.st_dev != there.st_dev) return std::optional<Draft>();
+  draft.meta.key = key;
+  draft.meta.size = static_cast<uint64_t>(there.st_size);
+  Md5Stream digest;
+  for (uint64_t at = 0; at < draft.meta.size;) {
+    const uint64_t size = std::min(kHashBytes, draft.meta.size - at);
+    digest.Add(TRY(ReadExactly(draft.file.fd(), at, size, doing)));
+    at += size;
+  }
+  draft.meta.etag = digest.Hex();
+  TRY(StampAndSync(draft, options));
+  return std::optional<Draft>(std::move(draft));
+}
+
+Status ObjectFiles::StampAndSync(Draft& draft, const PutOptions& options) {
+  Status done = Stamp(draft, options);
+  if (done.ok() && root_->sync()) {
+    done = SyncNewFile(draft.file.fd(), Doing("put", draft.meta.key));
+  }
+  if (!done.ok()) {
     Discard(draft);
-    return finished.error();
+    return done;
   }
   kTempSynced.Hit();
-  return draft;
+  return {};
 }
 
 // Sets the file's time from our clock and writes the record that names it. The digits below the

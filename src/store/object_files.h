@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,10 @@ class ObjectFiles {
   Result<Found> Find(std::string_view key) const;  // kNotFound
 
   Result<Draft> Write(std::string_view key, std::string_view bytes, const PutOptions& options);
+  // A file that is there already, hashed and stamped where it lies; Publish moves it. Nothing: it
+  // is on another file system.
+  Result<std::optional<Draft>> Adopt(std::string_view key, const std::string& path,
+                                     const PutOptions& options);
   // Durable on return. only_if_absent: kConflict if an object is there.
   Status Publish(Draft& draft, bool only_if_absent);
   void Discard(Draft& draft);  // after a failed Publish
@@ -70,6 +75,7 @@ class ObjectFiles {
   std::optional<ObjectRecord> ReadSidecar(const std::string& name) const;
   Result<bool> WriteSidecar(const std::string& name, std::string_view encoded);
   Status Stamp(Draft& draft, const PutOptions& options);
+  Status StampAndSync(Draft& draft, const PutOptions& options);
   Status MakeWay(int directory, std::string_view key, bool only_if_absent);
 
   const std::unique_ptr<RootedDir> root_;

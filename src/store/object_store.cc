@@ -1,6 +1,14 @@
 #include "store/object_store.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+
+#include "store/file_io.h"
+#include "store/unique_fd.h"
 
 namespace varve::store {
 namespace {
@@ -117,6 +125,20 @@ Error NoSuchObject(std::string_view key) {
 Error PreconditionFailed(std::string_view key, std::string_view why) {
   return MakeError(ErrorKind::kConflict, "PRECONDITION_FAILED",
                    "put '" + std::string(key) + "': " + std::string(why));
+}
+
+Result<ObjectMeta> ObjectStore::PutFile(std::string_view key, const std::string& path,
+                                        const PutOptions& options) {
+  std::string bytes;
+  {
+    const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat st {};
+    if (!file.ok() || fstat(file.get(), &st) != 0) return FileError(errno, "read " + path);
+    bytes = TRY(ReadExactly(file.get(), 0, static_cast<uint64_t>(st.st_size), "read " + path));
+  }
+  ObjectMeta meta = TRY(Put(key, bytes, options));
+  unlink(path.c_str());  // one that stays is whoever's made it to clear away
+  return meta;
 }
 
 Result<std::vector<ObjectMeta>> ListAll(ObjectStore& store, std::string_view prefix) {

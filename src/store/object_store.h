@@ -60,6 +60,11 @@ class ObjectStore {
   // Atomic: a reader sees the old object, none, or the new one whole. Durable on return.
   virtual Result<ObjectMeta> Put(std::string_view key, std::string_view bytes,
                                  const PutOptions& options) = 0;
+  // A file of this machine becomes the object: Put, without its bytes being held in memory or
+  // copied where the store can do without. The file is gone once that is done; after an error it
+  // may still be there.
+  virtual Result<ObjectMeta> PutFile(std::string_view key, const std::string& path,
+                                     const PutOptions& options);
   virtual Result<std::string> Get(std::string_view key,
                                   std::optional<ByteRange> range = std::nullopt) = 0;
   virtual Result<ObjectMeta> Head(std::string_view key) = 0;

@@ -35,14 +35,28 @@ Result<TempFile> TempFile::Create(RootedDir& root, bool renameat2) {
   return MakeError(ErrorKind::kRetryable, "no free name for a temporary file");
 }
 
+Result<TempFile> TempFile::Adopt(const std::string& path, bool renameat2) {
+  const size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  UniqueFd directory(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.ok()) return FileError(errno, "open " + parent);
+  UniqueFd file(openat(directory.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  if (!file.ok()) return FileError(errno, "open " + path);
+  TempFile adopted(std::move(directory), std::move(file), std::move(name), renameat2);
+  adopted.stays_ = true;
+  return adopted;
+}
+
 TempFile::TempFile(TempFile&& other) noexcept
     : directory_(std::move(other.directory_)),
       file_(std::move(other.file_)),
       name_(std::exchange(other.name_, {})),
-      renameat2_(other.renameat2_) {}
+      renameat2_(other.renameat2_),
+      stays_(other.stays_) {}
 
 TempFile::~TempFile() {
-  if (!name_.empty()) unlinkat(directory_.get(), name_.c_str(), 0);
+  if (!name_.empty() && !stays_) unlinkat(directory_.get(), name_.c_str(), 0);
 }
 
 int TempFile::PublishOver(int directory, const std::string& name) {
@@ -61,7 +75,9 @@ int TempFile::PublishNew(int directory, const std::string& name) {
     if (errno != EINVAL && errno != ENOSYS && errno != EPERM) return errno;
   }
   // The second name goes when this object does, or at the next open after a crash.
-  return linkat(directory_.get(), name_.c_str(), directory, name.c_str(), 0) == 0 ? 0 : errno;
+  if (linkat(directory_.get(), name_.c_str(), directory, name.c_str(), 0) != 0) return errno;
+  stays_ = false;
+  return 0;
 }
 
 }  // namespace varve::store

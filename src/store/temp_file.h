@@ -15,9 +15,11 @@ class TempFile {
  public:
   // renameat2: false, as on a file system without it.
   static Result<TempFile> Create(RootedDir& root, bool renameat2);
+  // A file of somebody else's, which stays where it is unless it is published.
+  static Result<TempFile> Adopt(const std::string& path, bool renameat2);
   TempFile(TempFile&& other) noexcept;
   TempFile& operator=(TempFile&&) = delete;
-  ~TempFile();  // removes the file unless it was published
+  ~TempFile();  // removes the file unless it was published or adopted
 
   int fd() const { return file_.get(); }
 
@@ -36,6 +38,7 @@ class TempFile {
   UniqueFd file_;
   std::string name_;  // empty once published
   bool renameat2_;
+  bool stays_ = false;  // adopted, and not published under a second name
 };
 
 }  // namespace varve::store

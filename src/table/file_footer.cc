@@ -125,7 +125,7 @@ Result<FileFooter> FromMetadata(const pq::FileMetaData& metadata, uint64_t file_
       gathers[i].Add(*chunk);
       if (g == 0) AddEncodingProblems(*chunk, columns.leaves[i].path, footer.problems);
     }
-    if (group->num_columns() == 0) continue;
+    if (group->num_columns() == 0 || group->num_rows() == 0) continue;  // no pages, no offsets
     const auto first = group->ColumnChunk(0);
     int64_t begin = first->data_page_offset();
     if (first->has_dictionary_page() && first->dictionary_page_offset() > 0) {

@@ -101,12 +101,26 @@ Result<Next> Engine::RunOrUndo(StepRun& run) const {
   return Next{};
 }
 
+// For whoever looks; a step is not ended by what could not be shown of it.
+void Engine::Report(const Workflow& workflow, const StepRecord& record, int64_t& reported_ms) {
+  reported_ms = clock_.NowMs();
+  const Status shown = store_.Report(epoch_, workflow, record);
+  if (!shown.ok()) LogWarn("workflow.not_shown", {{"error", shown.error().message}});
+}
+
 Status Engine::RunStep(Workflow workflow, std::stop_token stop) {
   const bool undo = workflow.state == WorkflowState::kCancelling;
   StepRecord record{.step = undo ? "cancel" : workflow.step,
                     .started_ms = clock_.NowMs(),
                     .attempts = workflow.attempts + 1};
   StepRun run{.workflow = workflow, .data_json = workflow.data_json, .stop = stop};
+  int64_t reported_ms = record.started_ms;
+  Report(workflow, record, reported_ms);
+  run.report = [&](const std::string& detail_json) {
+    if (clock_.NowMs() < reported_ms + static_cast<int64_t>(options_.report_ms)) return;
+    record.detail_json = detail_json;
+    Report(workflow, record, reported_ms);
+  };
   kBeforeStep.Hit();
   const Result<Next> next = RunOrUndo(run);
   kAfterStep.Hit();

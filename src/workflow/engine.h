@@ -31,6 +31,8 @@ struct StepRun {
   std::string data_json;  // the workflow's; what the step makes of it is saved with its end
   std::string detail_json = "{}";  // shown with the step
   std::stop_token stop;            // long work looks at it and ends with kCancelled
+  // Shows the detail of a step that is still running; cheap enough to be called often.
+  std::function<void(const std::string& detail_json)> report = {};
   // Runs in the transaction that saves the step's end.
   std::function<Status(state::Session&)> with_end = {};
 };
@@ -55,6 +57,7 @@ struct EngineOptions {
   uint32_t attempts_max = 10;
   uint64_t retry_min_ms = 1'000;
   uint64_t retry_max_ms = 300'000;
+  uint64_t report_ms = 1'000;  // between two times that a running step's detail is saved
 };
 
 class Engine {
@@ -79,6 +82,7 @@ class Engine {
   Definition* DefinitionOf(const Workflow& workflow) const;
   Result<Next> RunOrUndo(StepRun& run) const;
   Status RunStep(Workflow workflow, std::stop_token stop);
+  void Report(const Workflow& workflow, const StepRecord& record, int64_t& reported_ms);
   void Fail(Workflow& workflow, const Error& error) const;
   void Loop(std::stop_token stop);
 

@@ -284,6 +284,14 @@ Result<std::optional<int64_t>> WorkflowStore::NextDue(int64_t epoch) {
   return next;
 }
 
+Status WorkflowStore::Report(int64_t epoch, const Workflow& taken, const StepRecord& step) {
+  return database_.Transact([&](Session& session) -> Status {
+    const Value bound[] = {taken.id, epoch};
+    if (TRY(Select(session, "WHERE id = ? AND epoch = ?", bound)).empty()) return {};
+    return SaveStep(session, taken.id, step);
+  });
+}
+
 Status WorkflowStore::Save(int64_t epoch, const Workflow& taken, Workflow after,
                            const StepRecord& step,
                            const std::function<Status(Session&)>& with_end) {

@@ -59,6 +59,8 @@ class WorkflowStore {
   // When the next one is due; none: nothing waits.
   Result<std::optional<int64_t>> NextDue(int64_t epoch);
 
+  // Shows a taken workflow's step while it runs. Nothing is written for another epoch's.
+  Status Report(int64_t epoch, const Workflow& taken, const StepRecord& step);
   // What became of a taken workflow's step. What an operator wished meanwhile stands, unless the
   // workflow has ended. `with_end` runs in the same transaction. kConflict, WORKFLOW_LOST: another
   // epoch has it now, nothing was written.

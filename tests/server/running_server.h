@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "server/seams.h"
 #include "state/database.h"
 #include "store/memory_store.h"
+#include "workflow/workflow_store.h"
 
 namespace varve::server {
 
@@ -37,7 +39,7 @@ struct RunningServer {
     compact::WindowConsumerOptions consumer;
     consumer.queue = "jobs";
     consumer.start = [this](state::Session&, const compact::CompactionRequest&) {
-      return Result<std::string>("w" + std::to_string(++workflows));
+      return Result<std::string>("w" + std::to_string(++compactions));
     };
     window_consumer =
         std::make_unique<compact::WindowConsumer>(std::move(consumer), *windows, store, *queue);
@@ -54,6 +56,11 @@ struct RunningServer {
     services.windows = windows.get();
     services.window_consumer = window_consumer.get();
     services.live_feed = &live;
+    auto opened_workflows = workflow::WorkflowStore::Open(*database, clock, SystemRandom());
+    EXPECT_TRUE(opened_workflows.ok());
+    workflows = std::move(opened_workflows).value();
+    services.workflows = workflows.get();
+    services.wake_workflows = [this] { ++wakes; };
     services.ready = [this] {
       return ready ? Status() : MakeError(ErrorKind::kRetryable, "REPLAYING", "replaying");
     };
@@ -86,7 +93,9 @@ struct RunningServer {
   std::unique_ptr<queue::SqliteQueue> queue;
   std::unique_ptr<compact::WindowTracker> windows;
   std::unique_ptr<compact::WindowConsumer> window_consumer;
-  std::atomic<int> workflows{0};
+  std::atomic<int> compactions{0};
+  std::unique_ptr<workflow::WorkflowStore> workflows;
+  std::atomic<int> wakes{0};
   SteeredIngest ingest;
   SteeredEngine engine;
   EmptyLake lake;

@@ -1,6 +1,9 @@
 // What every store does alike.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "core/bytes.h"
 #include "stores.h"
 
@@ -22,6 +25,36 @@ TEST_P(ContractTest, BytesComeBackAsTheyWentIn) {
     EXPECT_EQ(put.etag, Md5Hex(bytes));
     EXPECT_EQ(MustGet(*store_, "a/b.bin"), bytes);
   }
+}
+
+TEST_P(ContractTest, AFileOfTheMachineBecomesAnObjectAndIsGone) {
+  const TempDir elsewhere;
+  for (const size_t size : {size_t{0}, size_t{5}, (size_t{3} << 20) + 1}) {
+    const std::string bytes(size, 'x');
+    const std::string path = elsewhere.File("made");
+    std::ofstream(path, std::ios::binary) << bytes;
+    const auto put = store_->PutFile("a/b.bin", path, {});
+    ASSERT_TRUE(put.ok()) << put.error().message;
+    EXPECT_EQ(put->size, size);
+    EXPECT_EQ(put->etag, Md5Hex(bytes));
+    EXPECT_EQ(MustGet(*store_, "a/b.bin"), bytes);
+    EXPECT_EQ(store_->Head("a/b.bin")->etag, put->etag);
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+}
+
+TEST_P(ContractTest, AFileThatIsRefusedStaysWhereItIs) {
+  const TempDir elsewhere;
+  const std::string path = elsewhere.File("made");
+  std::ofstream(path) << "mine";
+  MustPut(*store_, "a", "theirs");
+  EXPECT_EQ(store_->PutFile("a", path, IfAbsent()).error().kind, ErrorKind::kConflict);
+  EXPECT_EQ(store_->PutFile("../a", path, {}).error().code, "INVALID_PATH");
+  EXPECT_EQ(MustGet(*store_, "a"), "theirs");
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_TRUE(store_->PutFile("b", path, IfAbsent()).ok());
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_FALSE(store_->PutFile("c", path, {}).ok());
 }
 
 TEST_P(ContractTest, MetadataComesBackOnHeadAndNotInLists) {

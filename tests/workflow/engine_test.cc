@@ -15,6 +15,7 @@ class Abc : public Definition {
   std::string_view first_step() const override { return "a"; }
   Result<Next> Run(std::string_view step, StepRun& run) override {
     ran.emplace_back(step);
+    if (!shows.empty()) run.report(shows);
     if (during) during();
     auto& errors = failures[std::string(step)];
     if (!errors.empty()) {
@@ -40,6 +41,7 @@ class Abc : public Definition {
   std::function<void()> during;
   std::function<Status(state::Session&)> with_end;
   uint64_t pause_ms = 0;
+  std::string shows;  // of a step that runs
 };
 
 class EngineTest : public ::testing::Test {
@@ -50,9 +52,10 @@ class EngineTest : public ::testing::Test {
     NewEngine();
   }
   void NewEngine() {
-    engine_ = Engine::Open({.attempts_max = 3, .retry_min_ms = 100, .retry_max_ms = 150}, *store_,
-                           {&abc_}, clock_)
-                  .value();
+    engine_ =
+        Engine::Open({.attempts_max = 3, .retry_min_ms = 100, .retry_max_ms = 150, .report_ms = 0},
+                     *store_, {&abc_}, clock_)
+            .value();
   }
   std::string Make() { return store_->Create("abc", "thing", R"({"x":1})", "a").value(); }
   int RunAll() {
@@ -84,6 +87,23 @@ TEST_F(EngineTest, RunsItsStepsInOrderAndKeepsWhatTheyFound) {
   EXPECT_EQ(steps[1].attempts, 1u);
   EXPECT_EQ(steps[1].detail_json, R"({"rows":1})");
   EXPECT_GT(steps[1].ended_ms, 0);
+}
+
+TEST_F(EngineTest, AStepIsShownWhileItRunsAndEndsInTheSameRecord) {
+  const std::string id = Make();
+  std::vector<StepRecord> seen;
+  abc_.shows = R"({"rows":5})";
+  abc_.during = [&] { seen.push_back(store_->Steps(id).value().back()); };
+  clock_.AdvanceMs(1);
+  RunAll();
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[1].step, "b");
+  EXPECT_EQ(seen[1].ended_ms, 0);
+  EXPECT_EQ(seen[1].detail_json, R"({"rows":5})");
+  const auto steps = store_->Steps(id).value();
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_GT(steps[1].ended_ms, 0);
+  EXPECT_EQ(steps[1].detail_json, R"({"rows":1})");
 }
 
 TEST_F(EngineTest, AFailedStepIsTriedAgainAfterAPauseThatDoubles) {

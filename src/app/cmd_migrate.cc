@@ -1,0 +1,149 @@
+// Whole namespaces of writers' files into tables, by a running server.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "app/commands.h"
+#include "app/http_client.h"
+#include "app/output.h"
+#include "app/progress.h"
+#include "app/target.h"
+
+namespace varve::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr auto kLookEvery = std::chrono::milliseconds(500);
+
+struct Options {
+  TargetOptions target;
+  std::vector<std::string> namespaces;
+  std::string to = "iceberg";
+  bool status = false, cancel = false, history = false, detach = false, json = false;
+};
+
+Result<Json> Call(const Options& options, const char* method, const std::string& path,
+                  const std::string& body = {}) {
+  Target target = TRY(ResolveTarget(options.target));
+  if (target.url.empty()) {
+    return MakeError(ErrorKind::kNotFound, "NO_SERVER",
+                     "no server has the data directory: a migration is a server's work; start "
+                     "`varve serve`, or compact a directory with `varve compact`");
+  }
+  HttpClient client;
+  HttpRequest request{.method = method,
+                      .url = target.url + path,
+                      .headers = CommonHeaders(),
+                      .body = body,
+                      .timeout_ms = 60'000};
+  if (!body.empty()) request.headers.push_back("Content-Type: application/json");
+  const HttpResponse response = TRY(client.Send(request));
+  if (response.status < 200 || response.status > 299) {
+    return response.ToError(std::string(method) + " " + request.url);
+  }
+  Json json = Json::parse(response.body, nullptr, false);
+  if (json.is_object()) return json;
+  return MakeError(ErrorKind::kInternal, request.url + ": the answer is not a JSON object");
+}
+
+std::string TextOf(const Json& job) {
+  std::string out = fmt::format("{} {} to {}: {} rows\n", job.value("id", ""),
+                                job.value("status", ""), job.value("to", ""),
+                                HumanCount(job["progress"].value("rowsMigrated", uint64_t{0})));
+  for (const Json& one : job.value("namespaces", Json::array())) {
+    out += fmt::format("  {:<10} {}  {} files, {}, {} rows\n", one.value("status", ""),
+                       one.value("namespace", ""), HumanCount(one.value("files", uint64_t{0})),
+                       HumanBytes(one.value("bytes", uint64_t{0})),
+                       HumanCount(one.value("rows", uint64_t{0})));
+  }
+  for (const Json& error : job["progress"].value("errors", Json::array())) {
+    out += fmt::format("  error: {}\n", error.get<std::string>());
+  }
+  return out;
+}
+
+// Until it has ended; an interrupt ends the looking, not the migration.
+Result<Json> Follow(const Options& options) {
+  ProgressLine progress(!options.json);
+  while (true) {
+    Json now = TRY(Call(options, "GET", "/migrate/status"));
+    if (!now.contains("job")) {
+      return MakeError(ErrorKind::kNotFound, "NO_MIGRATION", "there is no migration");
+    }
+    const std::string status = now["job"].value("status", "");
+    if (status == "completed" || status == "failed" || Interrupted()) return now["job"];
+    const Json& summary = now["summary"];
+    progress.Show("migrating", summary.value("completed", uint64_t{0}),
+                  summary.value("total", uint64_t{0}), summary.value("rowsMigrated", uint64_t{0}),
+                  "rows");
+    std::this_thread::sleep_for(kLookEvery);
+  }
+}
+
+Result<Json> Act(const Options& options) {
+  if (options.status) return Call(options, "GET", "/migrate/status");
+  if (options.history) return Call(options, "GET", "/migrate/jobs");
+  if (options.cancel) return Call(options, "POST", "/migrate/cancel");
+  const Json body = {{"to", options.to}, {"namespaces", options.namespaces}};
+  Json started = TRY(Call(options, "POST", "/migrate", body.dump()));
+  if (options.detach) return started;
+  Json out;
+  out["job"] = TRY(Follow(options));
+  return out;
+}
+
+int Run(const Options& options) {
+  InstallInterruptHandler();
+  const Result<Json> done = Act(options);
+  if (!done.ok()) return Fail(done.error());
+  std::string text;
+  if (options.json) {
+    text = done->dump() + "\n";
+  } else if (done->contains("job")) {
+    text = TextOf((*done)["job"]);
+  } else if (done->contains("history")) {
+    if (!(*done)["current"].is_null()) text += TextOf((*done)["current"]);
+    for (const Json& job : (*done)["history"]) text += TextOf(job);
+    if (text.empty()) text = "no migrations\n";
+  } else {
+    text = done->value("message", "") + "\n";
+  }
+  const int written = WriteStdout(text);
+  if (written != kExitOk || !done->contains("job")) return written;
+  const Json& job = (*done)["job"];
+  const bool failed = job.value("status", "") == "failed" || !job["progress"]["errors"].empty();
+  return failed && !options.status && !options.cancel ? kExitFailure : kExitOk;
+}
+
+}  // namespace
+
+void AddMigrate(CLI::App& root, Chosen& chosen) {
+  CLI::App* command =
+      root.add_subcommand("migrate", "Bring namespaces of writers' files into tables");
+  auto options = std::make_shared<Options>();
+  AddTargetOptions(*command, &options->target);
+  command->add_option("namespaces", options->namespaces, "Of data/NAMESPACE (default: all)");
+  command->add_option("--to", options->to, "iceberg (default), delta, iceberg+delta")
+      ->check(CLI::IsMember({"iceberg", "delta", "iceberg+delta"}));
+  CLI::Option* status = command->add_flag("--status", options->status, "How the last one stands");
+  CLI::Option* cancel = command->add_flag("--cancel", options->cancel, "Begin no further namespace")
+                            ->excludes(status);
+  command->add_flag("--history", options->history, "The last ones")->excludes(status, cancel);
+  command->add_flag("--detach", options->detach, "Do not wait for its end");
+  command->add_flag("--json", options->json, "As JSON");
+  command->callback([&chosen, options] { chosen.run = [options] { return Run(*options); }; });
+  command->footer(
+      R"(Readers of SQL see every row once before, during and after. It goes on after a crash or a
+restart; an interrupt only ends the waiting. From its turn on, a namespace stays on its new target.
+
+Examples:
+  varve migrate users orders --to iceberg
+  varve migrate --to iceberg+delta --detach
+  varve migrate --status)");
+}
+
+}  // namespace varve::app

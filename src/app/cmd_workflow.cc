@@ -1,0 +1,151 @@
+// Workflows (compactions) of a running server: what they do, and an operator's wishes.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/http_client.h"
+#include "app/output.h"
+#include "app/target.h"
+
+namespace varve::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  TargetOptions target;
+  std::string id, state, kind, before;
+  uint32_t limit = 100;
+  bool json = false;
+};
+
+Result<std::string> Url(const Options& options) {
+  Target target = TRY(ResolveTarget(options.target));
+  if (!target.url.empty()) return target.url;
+  return MakeError(ErrorKind::kNotFound, "NO_SERVER",
+                   "no server has the data directory; workflows go on when `varve serve` does");
+}
+
+Result<Json> Call(const Options& options, const std::string& method, const std::string& path) {
+  HttpClient client;
+  HttpRequest request{.method = method,
+                      .url = TRY(Url(options)) + path,
+                      .headers = CommonHeaders(),
+                      .timeout_ms = 60'000};
+  const HttpResponse response = TRY(client.Send(request));
+  if (response.status < 200 || response.status > 299) {
+    return response.ToError(method + " " + request.url);
+  }
+  Json json = Json::parse(response.body, nullptr, false);
+  if (json.is_object()) return json;
+  return MakeError(ErrorKind::kInternal, request.url + ": the answer is not a JSON object");
+}
+
+std::string Text(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end() || found->is_null()) return "-";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::string LineOf(const Json& workflow) {
+  return fmt::format("{} {:<10} {:<11} {:<11} {}  {}\n", Text(workflow, "id"),
+                     Text(workflow, "kind"), Text(workflow, "state"), Text(workflow, "step"),
+                     Text(workflow, "created"), Text(workflow, "subject"));
+}
+
+Result<std::string> ListWorkflows(const Options& options) {
+  std::string path = fmt::format("/workflows?limit={}", options.limit);
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) path += fmt::format("&{}={}", name, UrlEncode(value));
+  };
+  add("state", options.state);
+  add("kind", options.kind);
+  add("before", options.before);
+  const Json json = TRY(Call(options, "GET", path));
+  std::string out;
+  const Json workflows = json.value("workflows", Json::array());
+  for (const Json& workflow : workflows) {
+    out += options.json ? workflow.dump() + "\n" : LineOf(workflow);
+  }
+  if (options.json) return out;
+  if (workflows.empty()) return std::string("no workflows\n");
+  if (json.contains("nextBefore")) {
+    out += fmt::format("more: --before {}\n", Text(json, "nextBefore"));
+  }
+  return out;
+}
+
+Result<std::string> ShowWorkflow(const Options& options) {
+  const Json json = TRY(Call(options, "GET", "/workflows/" + UrlEncode(options.id)));
+  if (options.json) return json.dump() + "\n";
+  std::string out = LineOf(json);
+  if (json.contains("error")) {
+    out += fmt::format("  error {} (attempt {}), next {}: {}\n", Text(json, "errorCode"),
+                       Text(json, "attempts"), Text(json, "next"), Text(json, "error"));
+  }
+  for (const Json& step : json.value("steps", Json::array())) {
+    out += fmt::format("  {:<11} {} → {}  {} attempts  {}\n", Text(step, "step"),
+                       Text(step, "started"), Text(step, "ended"), Text(step, "attempts"),
+                       Text(step, "detail"));
+    if (step.contains("error")) out += fmt::format("    error: {}\n", Text(step, "error"));
+  }
+  return out;
+}
+
+template <const char* operation>
+Result<std::string> Operate(const Options& options) {
+  const Json json =
+      TRY(Call(options, "POST", fmt::format("/workflows/{}/{}", UrlEncode(options.id), operation)));
+  return options.json ? json.dump() + "\n" : LineOf(json);
+}
+
+constexpr char kPause[] = "pause", kResume[] = "resume", kRetry[] = "retry", kCancel[] = "cancel";
+
+using Action = Result<std::string> (*)(const Options&);
+
+int Run(const Options& options, Action action) {
+  InstallInterruptHandler();
+  const Result<std::string> text = action(options);
+  return text.ok() ? WriteStdout(*text) : Fail(text.error());
+}
+
+}  // namespace
+
+void AddWorkflow(CLI::App& root, Chosen& chosen) {
+  CLI::App* command =
+      root.add_subcommand("workflow", "Look into compactions, pause, retry, cancel");
+  command->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  auto add = [&](const char* name, const char* what, Action action) {
+    CLI::App* sub = command->add_subcommand(name, what);
+    AddTargetOptions(*sub, &options->target);
+    sub->add_flag("--json", options->json, "As JSON");
+    sub->callback([&chosen, options, action] {
+      chosen.run = [options, action] { return Run(*options, action); };
+    });
+    return sub;
+  };
+  auto add_one = [&](const char* name, const char* what, Action action) {
+    add(name, what, action)->add_option("id", options->id, "Workflow")->required();
+  };
+  CLI::App* ls = add("ls", "Workflows, the newest first", ListWorkflows);
+  ls->add_option("--state", options->state, "Only those")
+      ->check(
+          CLI::IsMember({"active", "paused", "cancelling", "succeeded", "failed", "cancelled"}));
+  ls->add_option("--kind", options->kind, "Only those: compaction");
+  ls->add_option("--before", options->before, "Older than this one");
+  ls->add_option("--limit", options->limit, "At most so many")->check(CLI::Range(1, 1000));
+  add_one("show", "One workflow's steps: times, attempts, errors, bytes, rows", ShowWorkflow);
+  add_one("pause", "Begin no further step", Operate<kPause>);
+  add_one("resume", "Go on after a pause", Operate<kResume>);
+  add_one("retry", "Try a failed step again", Operate<kRetry>);
+  add_one("cancel", "Undo it; what is committed stays, and ends by itself", Operate<kCancel>);
+  command->footer(R"(Examples:
+  varve workflow ls --state failed
+  varve workflow show 01J9Z3K4M5N6P7Q8R9S0T1V2W3 --json
+  varve workflow retry 01J9Z3K4M5N6P7Q8R9S0T1V2W3 --url http://127.0.0.1:8080)");
+}
+
+}  // namespace varve::app

@@ -1,0 +1,50 @@
+// A compaction on the caller's thread, in a data directory that nobody serves. What it has begun,
+// the next one ends first, or the server does. Writers' files are claimed, so that no window has
+// them too.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/config.h"
+#include "app/data_dir.h"
+#include "app/workflows.h"
+#include "compact/compaction_request.h"
+
+namespace varve::app {
+
+class DirectCompaction {
+ public:
+  // Takes the directory's lock. progress: of merges; called often.
+  static Result<std::unique_ptr<DirectCompaction>> Open(
+      const Config& config, std::function<void(const merge::MergeProgress&)> progress);
+
+  // The objects of these keys and below this prefix (.parquet), as they are now.
+  Result<std::vector<compact::SourceFile>> Sources(const std::vector<std::string>& keys,
+                                                   const std::string& prefix);
+  // What it would do, as JSON.
+  Result<std::string> Plan(const compact::CompactionRequest& request);
+  Result<std::string> Start(const compact::CompactionRequest& request);  // its id
+  // Runs everything that was begun to its end; waits where a step has to. kCancelled: interrupted,
+  // and the next one goes on. How many there were.
+  Result<size_t> RunAll();
+  // The workflow with its steps' details, as JSON; its own error if it has failed.
+  Result<std::string> Summary(const std::string& id);
+
+ private:
+  explicit DirectCompaction(DataDirLock lock) : lock_(std::move(lock)) {}
+  Result<std::vector<compact::Arrival>> ArrivalsOf(const compact::CompactionRequest& request) const;
+
+  DataDirLock lock_;
+  std::string data_prefix_;
+  std::unique_ptr<store::ObjectStore> store_;
+  std::unique_ptr<state::Database> database_;
+  std::unique_ptr<TenantTables> tables_;
+  std::unique_ptr<compact::WindowTracker> windows_;
+  std::unique_ptr<workflow::WorkflowStore> kept_;
+  std::unique_ptr<Workflows> workflows_;
+};
+
+}  // namespace varve::app

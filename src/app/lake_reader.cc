@@ -1,0 +1,147 @@
+#include "app/lake_reader.h"
+
+#include <algorithm>
+#include <map>
+
+#include "catalog/snapshot_files.h"
+#include "compact/compaction_request.h"
+#include "compact/compaction_state.h"
+#include "compact/source_name.h"
+#include "compact/window_report.h"
+
+namespace varve::app {
+
+using compact::SourceStanding;
+
+namespace {
+
+catalog::AsOf AsOfOf(const query::TableRef& ref) {
+  catalog::AsOf as_of;
+  if (ref.at == query::TableRef::At::kVersion) as_of.snapshot_id = ref.value;
+  if (ref.at == query::TableRef::At::kTime) as_of.time_ms = ref.value;
+  return as_of;
+}
+
+// The table "a.b" has the data of the namespace a/b, or a.b.
+std::set<std::string> NamespacesOf(const std::string& table) {
+  std::string path = table;
+  std::ranges::replace(path, '.', '/');
+  return {path, table};
+}
+
+// "compacted-{window start}-{workflow}-{number}.parquet": the workflow.
+std::optional<std::string> WorkflowOfPlainFile(std::string_view key) {
+  constexpr std::string_view kBegin = "compacted-";
+  const std::string_view name = key.substr(key.rfind('/') + 1);
+  if (!name.starts_with(kBegin) || !name.ends_with(".parquet")) return {};
+  const size_t last = name.rfind('-');
+  const size_t first = name.find('-', kBegin.size());
+  if (first == std::string_view::npos || first >= last) return {};
+  return std::string(name.substr(first + 1, last - first - 1));
+}
+
+}  // namespace
+
+struct LakeReader::Written {
+  std::vector<store::ObjectMeta> sources, plain;
+  std::vector<compact::SourceId> ids;       // of sources, in their order
+  std::vector<compact::SourceView> before;  // view 0, likewise
+};
+
+query::FileRef LakeReader::RefOf(const std::string& key, uint64_t size, int64_t modified_ms) const {
+  return {key, store_.LocalPath(key).value_or(""), size, modified_ms};
+}
+
+Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
+                                                    const std::string& table) {
+  Written written;
+  for (const std::string& ns : NamespacesOf(table)) {
+    const std::string prefix = tenant.StorePrefix() + data_prefix_ + ns + "/";
+    for (store::ObjectMeta& object : TRY(store::ListAll(store_, prefix))) {
+      const auto name = compact::ParseSourceName(object.key, data_prefix_);
+      if (name.ok() && name->ns == ns) {
+        written.ids.push_back({object.key, object.etag});
+        written.sources.push_back(std::move(object));
+      } else if (WorkflowOfPlainFile(object.key)) {
+        written.plain.push_back(std::move(object));
+      }
+    }
+  }
+  written.before = TRY(windows_.View(written.ids));
+  return written;
+}
+
+Status LakeReader::TakeTable(const NamespaceId& tenant, const query::TableRef& ref,
+                             query::LakeTable& out, std::set<std::string>& keys) {
+  catalog::LakeTables& tables = tables_.Of(tenant);
+  if (!TRY(tables.FormatsOf(ref.name)).any()) return {};
+  catalog::SnapshotFiles files = TRY(catalog::FilesAsOf(tables, ref.name, AsOfOf(ref)));
+  out.schema = std::move(files.schema);
+  for (const table::DataFile& file : files.files) {
+    out.files.push_back(RefOf(file.path, file.bytes, 0));
+    keys.insert(file.path);
+  }
+  return {};
+}
+
+Result<bool> LakeReader::IsCommitted(const std::string& workflow_id,
+                                     const std::set<std::string>& keys) {
+  const auto workflow = workflows_.Get(workflow_id);
+  if (!workflow.ok()) {
+    if (workflow.error().code == "WORKFLOW_NOT_FOUND") return false;
+    return workflow.error();
+  }
+  const auto state = TRY(compact::ParseCompactionState(workflow->data_json));
+  return std::ranges::any_of(state.outputs,
+                             [&](const auto& output) { return keys.contains(output.key); });
+}
+
+Status LakeReader::AddSources(Written written, const std::set<std::string>& keys,
+                              query::LakeTable& out) {
+  const auto after = TRY(windows_.View(written.ids));
+  std::map<std::string, bool> committed;  // by workflow that was not done in view 0
+  for (size_t i = 0; i < written.sources.size(); ++i) {
+    const store::ObjectMeta& source = written.sources[i];
+    if (written.before[i].standing == SourceStanding::kCompacted) continue;
+    const std::string& workflow = after[i].workflow_id;
+    if (!workflow.empty() && !committed.contains(workflow)) {
+      committed[workflow] = !keys.empty() && TRY(IsCommitted(workflow, keys));
+    }
+    if (keys.contains(source.key) || (!workflow.empty() && committed[workflow])) continue;
+    out.sources.push_back(RefOf(source.key, source.size, source.modified_ms));
+  }
+  for (const store::ObjectMeta& plain : written.plain) {
+    if (keys.contains(plain.key) || committed.contains(*WorkflowOfPlainFile(plain.key))) continue;
+    out.sources.push_back(RefOf(plain.key, plain.size, plain.modified_ms));
+  }
+  return {};
+}
+
+Result<std::optional<query::LakeTable>> LakeReader::Take(const NamespaceId& tenant,
+                                                         const query::TableRef& ref) {
+  if (!catalog::CheckTableName(ref.name).ok()) return std::optional<query::LakeTable>();
+  query::LakeTable out;
+  out.ref = ref;
+  std::set<std::string> keys;
+  const bool now = ref.at == query::TableRef::At::kNow;
+  Written written;
+  if (now) written = TRY(ListWritten(tenant, ref.name));
+  TRY(TakeTable(tenant, ref, out, keys));
+  if (now) TRY(AddSources(std::move(written), keys, out));
+  if (out.schema.fields.empty() && out.sources.empty()) return std::optional<query::LakeTable>();
+  return std::optional(std::move(out));
+}
+
+Result<std::vector<std::string>> LakeReader::Names(const NamespaceId& tenant, size_t names_max) {
+  std::set<std::string> names;
+  for (std::string& name : TRY(tables_.Of(tenant).List())) names.insert(std::move(name));
+  compact::StatusFilter filter{.tenant = tenant, .namespaces_max = names_max, .windows_max = 1};
+  for (const auto& known : TRY(compact::ReadStatus(windows_, filter)).namespaces) {
+    if (auto name = compact::TableNameOf(known.row.ns); name.ok()) names.insert(*name);
+  }
+  std::vector<std::string> out(names.begin(), names.end());
+  out.resize(std::min(out.size(), names_max));
+  return out;
+}
+
+}  // namespace varve::app

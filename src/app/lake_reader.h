@@ -1,0 +1,60 @@
+// Lake tables as a query sees them: the files of one snapshot, and the writers' files that it does
+// not have yet. Each row once, at any moment, because of the order in which the parts are taken:
+//
+// 1. The writers' files are listed. 2. How they stand (view 0). 3. The table's files. 4. How they
+// stand now (view 1).
+//
+// A file that was compacted in view 0 is in 3, or was replaced there by what compacted it. One that
+// a workflow has in view 1 is in 3 if that workflow's outputs are. Any other was not compacted when
+// 3 was read. What is listed is not deleted while a query runs: the grace is longer.
+// Plain compacted files have no snapshot: one is seen if no file that was still open in view 0 is
+// its workflow's in view 1.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "app/tenant_tables.h"
+#include "compact/window_tracker.h"
+#include "query/snapshot.h"
+#include "store/object_store.h"
+#include "workflow/workflow_store.h"
+
+namespace varve::app {
+
+class LakeReader {
+ public:
+  // All are borrowed. data_prefix: of writers' files, with its final '/'.
+  LakeReader(store::ObjectStore& store, TenantTables& tables, compact::WindowTracker& windows,
+             workflow::WorkflowStore& workflows, std::string data_prefix)
+      : store_(store),
+        tables_(tables),
+        windows_(windows),
+        workflows_(workflows),
+        data_prefix_(std::move(data_prefix)) {}
+
+  // Nothing: there is neither such a table nor a file of a writer's.
+  Result<std::optional<query::LakeTable>> Take(const NamespaceId& tenant,
+                                               const query::TableRef& ref);
+  // Of tables, and of namespaces of data that have none yet; the first by name.
+  Result<std::vector<std::string>> Names(const NamespaceId& tenant, size_t names_max);
+
+ private:
+  struct Written;  // the writers' files, and what was compacted into plain files
+  Result<Written> ListWritten(const NamespaceId& tenant, const std::string& table);
+  Status TakeTable(const NamespaceId& tenant, const query::TableRef& ref, query::LakeTable& out,
+                   std::set<std::string>& keys);
+  Status AddSources(Written written, const std::set<std::string>& keys, query::LakeTable& out);
+  Result<bool> IsCommitted(const std::string& workflow_id, const std::set<std::string>& keys);
+  query::FileRef RefOf(const std::string& key, uint64_t size, int64_t modified_ms) const;
+
+  store::ObjectStore& store_;
+  TenantTables& tables_;
+  compact::WindowTracker& windows_;
+  workflow::WorkflowStore& workflows_;
+  const std::string data_prefix_;
+};
+
+}  // namespace varve::app

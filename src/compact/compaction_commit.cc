@@ -1,0 +1,300 @@
+#include "compact/compaction_commit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "catalog/snapshot_files.h"
+#include "compact/compaction_request.h"
+#include "core/crash_point.h"
+
+namespace varve::compact {
+namespace {
+
+namespace ice = table::iceberg;
+namespace dl = table::delta;
+
+const CrashPoint kCreated{"compaction.table_created"};
+const CrashPoint kEvolved{"compaction.table_evolved"};
+const CrashPoint kCommitted{"compaction.committed"};
+const CrashPoint kLateCommitted{"compaction.late_committed"};
+const CrashPoint kFenced{"compaction.fenced"};
+
+constexpr const char* kCancelledProperty = "varve.cancelled-compaction";
+constexpr int kCreateTriesMax = 3;
+
+Result<std::vector<table::FileFooter>> Footers(CompactionRun& run) {
+  std::vector<table::FileFooter> footers;
+  for (const CompactionOutput& output : run.state.outputs) {
+    footers.push_back(TRY(ReadFooter(run.store, output.key, output.bytes)));
+  }
+  return footers;
+}
+
+// Without ids: the merged files have none.
+Result<table::Schema> SchemaOf(const std::vector<table::FileFooter>& footers) {
+  table::Schema schema = footers.front().schema;
+  int32_t last = table::AssignIds(schema, 0);
+  for (const table::FileFooter& footer : footers) {
+    auto evolution = TRY(table::EvolveSchema(schema, footer.schema, last));
+    last = evolution.last_column_id;
+    schema = std::move(evolution.schema);
+  }
+  return schema;
+}
+
+table::SortOrder OrderOf(const CompactionState& state, const table::Schema& schema) {
+  table::SortOrder order;
+  for (const merge::SortKey& key : state.sort_by) {
+    const table::Field* field = table::FindField(schema, key.column);
+    if (field == nullptr) return {};
+    table::SortField sorted;
+    sorted.source_id = field->id;
+    sorted.descending = key.descending;
+    sorted.nulls_first = key.nulls_first;
+    order.fields.push_back(std::move(sorted));
+  }
+  order.id = order.fields.empty() ? 0 : 1;
+  return order;
+}
+
+bool SameOrder(const table::SortOrder& a, const table::SortOrder& b) {
+  return std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(), b.fields.end(),
+                    [](const table::SortField& x, const table::SortField& y) {
+                      return x.source_id == y.source_id && x.transform == y.transform &&
+                             x.descending == y.descending && x.nulls_first == y.nulls_first;
+                    });
+}
+
+Result<catalog::TableShape> NewShape(const CompactionState& state, table::Schema schema) {
+  catalog::TableShape shape;
+  shape.schema = std::move(schema);
+  shape.order = OrderOf(state, shape.schema);
+  if (state.partition_by == PartitionBy::kNone) return shape;
+  const table::Field* field = table::FindField(shape.schema, state.sort_by.front().column);
+  if (field == nullptr) return MakeError(ErrorKind::kInternal, "the sort column has gone");
+  shape.spec.fields.push_back({field->id, table::kFirstPartitionFieldId, state.partition_name,
+                               std::string(ToString(state.partition_by))});
+  return shape;
+}
+
+// A table that has rows keeps its formats: another one would begin without them.
+Status MakeTable(CompactionRun& run, const table::Schema& schema) {
+  const std::string& name = run.state.table;
+  const catalog::Formats wanted = run.request.settings.target.tables;
+  for (int i = 1;; ++i) {
+    const catalog::Formats there = TRY(run.tables.FormatsOf(name));
+    const bool all = (there.iceberg || !wanted.iceberg) && (there.delta || !wanted.delta);
+    if (all) return {};
+    if (there.any() && !TRY(catalog::FilesAsOf(run.tables, name, {})).files.empty()) return {};
+    const auto shape = TRY(NewShape(run.state, schema));
+    const Status made = run.tables.Create(name, shape, wanted);
+    if (made.ok()) break;
+    // Another one made it meanwhile.
+    if (made.error().code != "TABLE_EXISTS" || i == kCreateTriesMax) return made;
+  }
+  kCreated.Hit();
+  return {};
+}
+
+ice::RemovedFile Removed(const CompactionRun& run, uint32_t source) {
+  ice::RemovedFile removed;
+  removed.path = run.request.sources[source].key;
+  return removed;
+}
+
+Result<catalog::FileChanges> ChangesOf(CompactionRun& run,
+                                       const std::vector<table::FileFooter>& footers) {
+  const catalog::Formats formats = TRY(run.tables.FormatsOf(run.state.table));
+  const catalog::TableShape shape = TRY(run.tables.Shape(run.state.table));
+  const bool sorted = SameOrder(OrderOf(run.state, shape.schema), shape.order);
+  catalog::FileChanges changes;
+  changes.snapshot_id = run.state.snapshot_id;
+  changes.commit_id = run.state.commit_id;
+  changes.summary["varve.compaction"] = run.id();
+  const auto match =
+      formats.iceberg ? table::MatchColumns::kByFieldIdIfAll : table::MatchColumns::kByName;
+  for (size_t i = 0; i < footers.size(); ++i) {
+    auto file = table::DescribeFile(footers[i], shape.schema, shape.spec, match);
+    const CompactionOutput& output = run.state.outputs[i];
+    if (!file.ok()) return std::move(file).error().Context("'" + output.key + "'");
+    file->path = output.key;
+    if (sorted && shape.order.id > 0) file->sort_order_id = shape.order.id;
+    changes.added.push_back(std::move(*file));
+  }
+  for (const uint32_t source : run.state.removed) changes.removed.push_back(Removed(run, source));
+  changes.same_rows =
+      !changes.removed.empty() && changes.removed.size() == run.state.CountOf(SourceFate::kTaken);
+  return changes;
+}
+
+std::set<std::string> OutputKeys(const CompactionRun& run) {
+  std::set<std::string> keys;
+  for (const CompactionOutput& output : run.state.outputs) keys.insert(output.key);
+  return keys;
+}
+
+size_t CountOf(const std::set<std::string>& keys, const std::vector<table::DataFile>& files) {
+  return static_cast<size_t>(
+      std::count_if(files.begin(), files.end(),
+                    [&](const table::DataFile& file) { return keys.contains(file.path); }));
+}
+
+// The commit is there: all outputs are live, or were when it was made.
+Result<bool> IcebergHas(CompactionRun& run) {
+  const std::set<std::string> keys = OutputKeys(run);
+  const std::string& name = run.state.table;
+  if (CountOf(keys, TRY(catalog::FilesAsOf(run.tables, name, {})).files) == keys.size()) {
+    return true;
+  }
+  catalog::AsOf ours;
+  ours.snapshot_id = run.state.snapshot_id;
+  const auto then = catalog::FilesAsOf(run.tables, name, ours);
+  if (!then.ok() && then.error().code == "NO_SUCH_SNAPSHOT") return false;
+  if (!then.ok()) return then.error();
+  return CountOf(keys, then->files) == keys.size();
+}
+
+// How many of the outputs Delta's log has, or had until lately.
+Result<size_t> CountInDelta(CompactionRun& run) {
+  const dl::State state = TRY(run.tables.delta().Load(run.state.table));
+  const std::string root = run.tables.delta().Place(run.state.table).key() + "/";
+  size_t count = 0;
+  for (const CompactionOutput& output : run.state.outputs) {
+    const std::string path = dl::EncodePath(std::string_view(output.key).substr(root.size()));
+    if (state.files.contains(path) || state.tombstones.contains(path)) ++count;
+  }
+  return count;
+}
+
+std::string CommitDetail(const CompactionRun& run, const catalog::Published& done) {
+  nlohmann::ordered_json json = {{"table", run.state.table},
+                                 {"added", run.state.outputs.size()},
+                                 {"removed", run.state.removed.size()},
+                                 {"rows", run.state.rows_made()}};
+  if (done.iceberg) {
+    json["snapshotId"] = done.iceberg->snapshot_id;
+    json["icebergVersion"] = done.iceberg->version;
+    json["icebergAttempts"] = done.iceberg->attempts;
+  }
+  if (done.delta) {
+    json["deltaVersion"] = done.delta->version;
+    json["deltaAttempts"] = done.delta->attempts;
+  }
+  return json.dump();
+}
+
+Result<catalog::Published> TryCommit(CompactionRun& run) {
+  const auto footers = TRY(Footers(run));
+  const table::Schema schema = TRY(SchemaOf(footers));
+  TRY(MakeTable(run, schema));
+  TRY(run.tables.Evolve(run.state.table, schema));
+  kEvolved.Hit();
+  const auto changes = TRY(ChangesOf(run, footers));
+  return run.tables.Commit(run.state.table, changes);
+}
+
+bool IsSuperseded(const Error& error) {
+  return error.code == "SOURCE_NOT_LIVE" || error.code == "SCHEMA_MISMATCH" ||
+         error.code == "PARTITION_SPANNED";
+}
+
+}  // namespace
+
+Result<Committed> CommitOutputs(CompactionRun& run) {
+  auto done = TryCommit(run);
+  if (!done.ok() && IsSuperseded(done.error())) {
+    // What is half done goes on: a format that has it already cannot give it back.
+    const Status fenced = FenceCommit(run);
+    if (fenced.ok()) return Committed::kSuperseded;
+    return fenced.error().code == "ALREADY_COMMITTED" ? done.error() : fenced.error();
+  }
+  const catalog::Published published = TRY(std::move(done));
+  kCommitted.Hit();
+  run.step.detail_json = CommitDetail(run, published);
+  return Committed::kDone;
+}
+
+Status VerifyCommit(CompactionRun& run) {
+  const auto failed = [&](std::string what) {
+    return MakeError(ErrorKind::kCorrupt, "VERIFY_FAILED",
+                     fmt::format("{}; no source is deleted", what));
+  };
+  uint64_t rows = 0;
+  for (const table::FileFooter& footer : TRY(Footers(run))) {
+    rows += static_cast<uint64_t>(footer.rows);
+  }
+  if (rows != run.state.rows_taken()) {
+    return failed(fmt::format("the merged files have {} rows, their sources {}", rows,
+                              run.state.rows_taken()));
+  }
+  run.state.late.clear();
+  if (!run.to_table() || run.state.outputs.empty()) return {};
+  const catalog::Formats formats = TRY(run.tables.FormatsOf(run.state.table));
+  if (!formats.any()) return failed("the table is gone");
+  if (formats.iceberg && !TRY(IcebergHas(run))) return failed("Iceberg has not all merged files");
+  if (formats.delta && TRY(CountInDelta(run)) != run.state.outputs.size()) {
+    return failed("Delta has not all merged files");
+  }
+  std::set<std::string> live;
+  for (const auto& file : TRY(catalog::FilesAsOf(run.tables, run.state.table, {})).files) {
+    live.insert(file.path);
+  }
+  for (uint32_t i = 0; i < run.state.sources.size(); ++i) {
+    if (run.state.sources[i].state != SourceFate::kTaken) continue;
+    if (live.contains(run.request.sources[i].key)) run.state.late.push_back(i);
+  }
+  if (run.state.late.empty()) return {};
+  const catalog::FileChanges ids = run.tables.NewChanges();
+  run.state.late_snapshot_id = ids.snapshot_id;
+  run.state.late_commit_id = ids.commit_id;
+  return {};
+}
+
+Status CommitLate(CompactionRun& run) {
+  catalog::FileChanges changes;
+  changes.snapshot_id = run.state.late_snapshot_id;
+  changes.commit_id = run.state.late_commit_id;
+  changes.summary["varve.compaction"] = run.id();
+  for (const uint32_t source : run.state.late) changes.removed.push_back(Removed(run, source));
+  const auto done = run.tables.Commit(run.state.table, changes);
+  if (!done.ok() && done.error().code != "SOURCE_NOT_LIVE") return done.error();
+  kLateCommitted.Hit();
+  return {};
+}
+
+Status FenceCommit(CompactionRun& run) {
+  if (!run.to_table() || run.state.outputs.empty()) return {};
+  const std::string& name = run.state.table;
+  const catalog::Formats formats = TRY(run.tables.FormatsOf(name));
+  const auto committed = [] {
+    return MakeError(ErrorKind::kConflict, "ALREADY_COMMITTED", "the commit has been done");
+  };
+  if (formats.iceberg) {
+    // Takes the version that an attempt under way would put.
+    TRY(run.tables.iceberg().Update(
+        name, [&](const catalog::IcebergHead& head) -> Result<std::optional<ice::TableMetadata>> {
+          if (head.metadata.FindSnapshot(run.state.snapshot_id) != nullptr) return committed();
+          return std::optional<ice::TableMetadata>(TRY(
+              ice::WithProperties(head.metadata, head.location, {{kCancelledProperty, run.id()}},
+                                  run.tables.iceberg().clock().NowMs())));
+        }));
+    if (TRY(IcebergHas(run))) return committed();
+  }
+  if (formats.delta) {
+    if (TRY(CountInDelta(run)) > 0) return committed();
+    dl::Change fence;
+    fence.data_change = false;
+    fence.commit_id = run.tables.delta().Nonce();
+    fence.txn =
+        dl::Txn{dl::kCommitTxnPrefix + run.state.commit_id, 0, run.tables.delta().clock().NowMs()};
+    TRY(run.tables.delta().Commit(name, fence));
+    if (TRY(CountInDelta(run)) > 0) return committed();
+  }
+  kFenced.Hit();
+  return {};
+}
+
+}  // namespace varve::compact

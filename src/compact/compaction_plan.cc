@@ -1,0 +1,284 @@
+#include "compact/compaction_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "compact/compaction_request.h"
+#include "core/log.h"
+
+namespace varve::compact {
+namespace {
+
+constexpr std::string_view kUsualKeys[] = {"ts", "timestamp", "createdAt", "created_at"};
+constexpr size_t kShownMax = 20;  // sources, in a step's detail
+
+// Files with the same columns.
+struct SchemaGroup {
+  table::Schema schema;
+  std::vector<std::string> problems;
+  std::vector<uint32_t> sources;
+};
+
+void AddSignature(const table::Type& type, std::string& out) {
+  out += table::TypeName(type);
+  for (const table::Field& field : type.fields) {
+    out += fmt::format("[{}:{}{}", field.name.size(), field.name, field.required ? "!" : "?");
+    AddSignature(field.type, out);
+    out += "]";
+  }
+}
+
+std::string SignatureOf(const table::Schema& schema) {
+  std::string out;
+  for (const table::Field& field : schema.fields) {
+    out += fmt::format("[{}:{}{}", field.name.size(), field.name, field.required ? "!" : "?");
+    AddSignature(field.type, out);
+    out += "]";
+  }
+  return out;
+}
+
+void Changed(CompactionState& state, uint32_t source, std::string why) {
+  state.sources[source].state = SourceFate::kChanged;
+  state.sources[source].why = std::move(why);
+}
+
+class Planner {
+ public:
+  explicit Planner(CompactionRun& run) : run_(run), state_(run.state) {}
+
+  Status Plan() {
+    state_.sources.resize(run_.request.sources.size());
+    if (run_.to_table()) {
+      state_.table = TRY(TableNameOf(run_.request.ns));
+      if (TRY(HasTable(run_))) {
+        formats_ = TRY(run_.tables.FormatsOf(state_.table));
+        shape_ = TRY(run_.tables.Shape(state_.table));
+      }
+    }
+    for (uint32_t i = 0; i < state_.sources.size(); ++i) {
+      if (run_.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
+      if (state_.sources[i].state == SourceFate::kTaken) TRY(Look(i));
+    }
+    TRY(ChooseKey());
+    QuarantineWithoutKey();
+    UniteSchemas();
+    TRY(ChoosePartition());
+    MakeBatches();
+    ++state_.plans;
+    if (run_.to_table()) {
+      const catalog::FileChanges ids = run_.tables.NewChanges();
+      state_.snapshot_id = ids.snapshot_id;
+      state_.commit_id = ids.commit_id;
+    }
+    return {};
+  }
+
+ private:
+  Status Look(uint32_t at) {
+    const SourceFile& source = run_.request.sources[at];
+    const std::optional<bool> pinned = TRY(IsPinned(run_.store, source));
+    if (!pinned.value_or(false)) {
+      Changed(state_, at, pinned ? "it has other bytes than were announced" : "it is gone");
+      return {};
+    }
+    auto footer = ReadFooter(run_.store, source.key, source.size);
+    if (!footer.ok()) {
+      const ErrorKind kind = footer.error().kind;
+      if (kind != ErrorKind::kCorrupt && kind != ErrorKind::kInvalid) return footer.error();
+      Quarantine(state_, at, footer.error().message);
+      return {};
+    }
+    state_.sources[at].rows = static_cast<uint64_t>(footer->rows);
+    SchemaGroup& group = groups_[SignatureOf(footer->schema)];
+    if (group.sources.empty()) {
+      group.schema = std::move(footer->schema);
+      group.problems = std::move(footer->problems);
+    }
+    group.sources.push_back(at);
+    return {};
+  }
+
+  std::vector<SchemaGroup*> LargestFirst() {
+    std::vector<SchemaGroup*> out;
+    for (auto& [signature, group] : groups_) {
+      if (!group.sources.empty()) out.push_back(&group);
+    }
+    std::stable_sort(out.begin(), out.end(), [](const SchemaGroup* a, const SchemaGroup* b) {
+      if (a->sources.size() != b->sources.size()) return a->sources.size() > b->sources.size();
+      return a->sources.front() < b->sources.front();
+    });
+    return out;
+  }
+
+  void QuarantineGroup(SchemaGroup& group, const std::string& why) {
+    for (const uint32_t source : group.sources) Quarantine(state_, source, why);
+    group.sources.clear();
+  }
+
+  Status ChooseKey() {
+    state_.sort_by = run_.request.settings.sort_by;
+    if (!state_.sort_by.empty()) return {};
+    for (const std::string_view name : kUsualKeys) {
+      size_t files = 0, with_key = 0;
+      for (const auto& [signature, group] : groups_) {
+        files += group.sources.size();
+        if (table::FindField(group.schema, name) != nullptr) with_key += group.sources.size();
+      }
+      if (with_key == 0 || with_key * 2 < files) continue;
+      merge::SortKey key;
+      key.column = name;
+      state_.sort_by.push_back(std::move(key));
+      return {};
+    }
+    if (groups_.empty()) return {};
+    return MakeError(ErrorKind::kInvalid, "NO_SORT_KEY",
+                     "most files have none of the columns ts, timestamp, createdAt, created_at; "
+                     "configure what the namespace is sorted by");
+  }
+
+  void QuarantineWithoutKey() {
+    if (state_.sort_by.empty()) return;
+    const std::string& key = state_.sort_by.front().column;
+    for (auto& [signature, group] : groups_) {
+      const table::Field* field = table::FindField(group.schema, key);
+      if (field == nullptr) {
+        QuarantineGroup(group, fmt::format("it has no column '{}' to sort by", key));
+      } else if (field->type.is_nested()) {
+        QuarantineGroup(group, fmt::format("its column '{}' is of no type to sort by", key));
+      }
+    }
+  }
+
+  void UniteSchemas() {
+    bool begun = shape_.has_value();
+    if (begun) schema_ = shape_->schema;
+    int32_t last = 0;
+    for (SchemaGroup* group : LargestFirst()) {
+      if (run_.to_table() && !group->problems.empty()) {
+        // The merge gives all timestamps one unit; the rest is as it is.
+        const auto bad = std::find_if(
+            group->problems.begin(), group->problems.end(),
+            [](const std::string& one) { return one.find("timestamp") == std::string::npos; });
+        if (bad != group->problems.end()) {
+          QuarantineGroup(*group, *bad + "; some readers of the table would get it wrong");
+          continue;
+        }
+      }
+      if (!begun) schema_ = group->schema;
+      begun = true;
+      auto evolution = table::EvolveSchema(schema_, group->schema, last);
+      if (!evolution.ok()) {
+        QuarantineGroup(*group, evolution.error().message);
+      } else if (evolution->widened && formats_.delta) {
+        QuarantineGroup(*group, "it has a wider type than the Delta table's column");
+      } else {
+        last = evolution->last_column_id;
+        schema_ = std::move(evolution->schema);
+      }
+    }
+  }
+
+  Status ChoosePartition() {
+    state_.partition_by = PartitionBy::kNone;
+    state_.partition_name.clear();
+    if (state_.sort_by.empty()) return {};
+    const std::string& key = state_.sort_by.front().column;
+    const table::Field* field = table::FindField(schema_, key);
+    if (field == nullptr) return {};
+    const bool is_time = field->type.id == table::TypeId::kTimestamp ||
+                         field->type.id == table::TypeId::kTimestamptz;
+    if (!shape_ || !formats_.iceberg) {
+      if (is_time) state_.partition_by = run_.request.settings.partition_by;
+      state_.partition_name = fmt::format("{}_{}", key, ToString(state_.partition_by));
+      return {};
+    }
+    const auto& fields = shape_->spec.fields;
+    if (fields.empty()) return {};
+    const auto wanted = ParsePartitionBy(fields[0].transform);
+    if (fields.size() > 1 || !is_time || fields[0].source_id != field->id || !wanted.ok()) {
+      return MakeError(ErrorKind::kInvalid, "PARTITIONING_UNSUPPORTED",
+                       fmt::format("the table '{}' is partitioned by '{}', which is not the hour "
+                                   "or day of '{}', the column that files are sorted by",
+                                   state_.table, fields[0].name, key));
+    }
+    state_.partition_by = *wanted;
+    state_.partition_name = fields[0].name;
+    return {};
+  }
+
+  void MakeBatches() {
+    state_.batches.clear();
+    state_.outputs.clear();
+    state_.batches_done = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < state_.sources.size(); ++i) {
+      if (state_.sources[i].state != SourceFate::kTaken) continue;
+      const uint64_t size = run_.request.sources[i].size;
+      if (state_.batches.empty() || bytes + size > run_.request.settings.batch_bytes_max) {
+        state_.batches.emplace_back();
+        bytes = 0;
+      }
+      state_.batches.back().push_back(i);
+      bytes += size;
+    }
+  }
+
+  CompactionRun& run_;
+  CompactionState& state_;
+  catalog::Formats formats_;
+  std::optional<catalog::TableShape> shape_;
+  std::map<std::string, SchemaGroup> groups_;  // by signature
+  table::Schema schema_;                       // of all that are taken
+};
+
+}  // namespace
+
+void Quarantine(CompactionState& state, uint32_t source, std::string why) {
+  state.sources[source].state = SourceFate::kQuarantined;
+  state.sources[source].why = std::move(why);
+}
+
+Status PlanCompaction(CompactionRun& run) {
+  TRY(Planner(run).Plan());
+  for (uint32_t i = 0; i < run.state.sources.size(); ++i) {
+    const CompactionSource& source = run.state.sources[i];
+    if (source.state != SourceFate::kQuarantined) continue;
+    LogWarn("compaction.quarantined",
+            {{"id", run.id()}, {"key", run.request.sources[i].key}, {"why", source.why}});
+  }
+  return {};
+}
+
+std::string PlanDetail(const CompactionRequest& request, const CompactionState& state) {
+  uint64_t bytes = 0;
+  nlohmann::ordered_json left_out = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < state.sources.size(); ++i) {
+    const CompactionSource& source = state.sources[i];
+    if (source.state == SourceFate::kTaken) {
+      bytes += request.sources[i].size;
+    } else if (left_out.size() < kShownMax) {
+      left_out.push_back(
+          {{"key", request.sources[i].key},
+           {"state", source.state == SourceFate::kChanged ? "changed" : "quarantined"},
+           {"why", source.why}});
+    }
+  }
+  std::vector<std::string> keys;
+  for (const merge::SortKey& key : state.sort_by) keys.push_back(key.column);
+  return nlohmann::ordered_json({{"files", state.CountOf(SourceFate::kTaken)},
+                                 {"bytes", bytes},
+                                 {"rows", state.rows_taken()},
+                                 {"batches", state.batches.size()},
+                                 {"sortBy", keys},
+                                 {"partitionBy", ToString(state.partition_by)},
+                                 {"quarantined", state.CountOf(SourceFate::kQuarantined)},
+                                 {"changed", state.CountOf(SourceFate::kChanged)},
+                                 {"leftOut", std::move(left_out)}})
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace varve::compact

@@ -1,0 +1,54 @@
+#include "compact/compaction_run.h"
+
+#include <fstream>
+
+namespace varve::compact {
+namespace {
+
+constexpr int kReadsMax = 5;
+
+}  // namespace
+
+Result<table::FileFooter> ReadFooter(store::ObjectStore& store, const std::string& key,
+                                     uint64_t bytes) {
+  const auto read = [&](uint64_t offset, uint64_t size) -> Result<std::string> {
+    store::ByteRange range;
+    range.offset = offset;
+    range.size = size;
+    std::string last = TRY(store.Get(key, range));
+    for (int i = 1; i < kReadsMax; ++i) {
+      std::string again = TRY(store.Get(key, range));
+      if (again == last) return last;
+      last = std::move(again);
+    }
+    return MakeError(ErrorKind::kRetryable, "'" + key + "' is read differently each time");
+  };
+  auto footer = table::ReadFileFooter(read, bytes);
+  if (!footer.ok()) return std::move(footer).error().Context("'" + key + "'");
+  return footer;
+}
+
+Result<std::optional<bool>> IsPinned(store::ObjectStore& store, const SourceFile& source) {
+  auto meta = store.Head(source.key);
+  if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) meta = store.Head(source.key);
+  if (!meta.ok() && meta.error().kind == ErrorKind::kNotFound) return std::optional<bool>();
+  if (!meta.ok()) return std::move(meta).error();
+  return std::optional<bool>(meta->etag == source.etag && meta->size == source.size);
+}
+
+table::ReadRange ReaderOfFile(const std::string& path) {
+  return [path](uint64_t offset, uint64_t size) -> Result<std::string> {
+    std::ifstream file(path, std::ios::binary);
+    std::string bytes(size, '\0');
+    file.seekg(static_cast<std::streamoff>(offset));
+    file.read(bytes.data(), static_cast<std::streamsize>(size));
+    if (file.good()) return bytes;
+    return MakeError(ErrorKind::kCorrupt, "'" + path + "' is shorter than it was");
+  };
+}
+
+Result<bool> HasTable(CompactionRun& run) {
+  return TRY(run.tables.FormatsOf(run.state.table)).any();
+}
+
+}  // namespace varve::compact

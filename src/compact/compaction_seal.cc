@@ -1,0 +1,101 @@
+#include "compact/compaction_seal.h"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "catalog/snapshot_files.h"
+#include "compact/compaction_merge.h"
+#include "core/crash_point.h"
+
+namespace varve::compact {
+namespace {
+
+namespace fs = std::filesystem;
+
+const CrashPoint kBeforePut{"compaction.before_put"};
+const CrashPoint kPut{"compaction.put"};
+
+constexpr size_t kThreadsMax = 4;  // what they do is hashing
+
+Result<Sealed> SealOne(CompactionRun& run, CompactionOutput& output) {
+  if (!output.etag.empty()) return Sealed::kDone;
+  const std::string path = run.directory() + "/" + output.file;
+  std::error_code ignored;
+  const bool here = fs::file_size(path, ignored) == output.bytes && !ignored;
+  if (!here) {
+    auto there = run.store.Head(output.key);
+    if (!there.ok() && there.error().kind != ErrorKind::kNotFound) return there.error();
+    if (!there.ok() || there->size != output.bytes) return Sealed::kLost;
+    output.etag = there->etag;
+    return Sealed::kDone;
+  }
+  store::PutOptions options;
+  options.content_type = "application/vnd.apache.parquet";
+  kBeforePut.Hit();
+  output.etag = TRY(run.store.PutFile(output.key, path, options)).etag;
+  kPut.Hit();
+  return Sealed::kDone;
+}
+
+// Several at once. The first error is the one that is told.
+Result<Sealed> SealAll(CompactionRun& run) {
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  Status failed;
+  bool lost = false;
+  const auto work = [&] {
+    for (size_t i = next++; i < run.state.outputs.size(); i = next++) {
+      if (run.step.stop.stop_requested()) return;
+      const auto sealed = SealOne(run, run.state.outputs[i]);
+      const std::lock_guard lock(mutex);
+      if (!sealed.ok() && failed.ok()) failed = sealed.error();
+      if (sealed.ok() && *sealed == Sealed::kLost) lost = true;
+      if (!failed.ok()) return;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    const size_t count = std::min<size_t>(run.state.outputs.size(), kThreadsMax);
+    for (size_t i = 1; i < count; ++i) threads.emplace_back(work);
+    work();
+  }
+  TRY(failed);
+  if (run.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
+  return lost ? Sealed::kLost : Sealed::kDone;
+}
+
+}  // namespace
+
+Result<Sealed> SealOutputs(CompactionRun& run) {
+  if (TRY(SealAll(run)) == Sealed::kDone) return Sealed::kDone;
+  TRY(RemoveOutputs(run));
+  return Sealed::kLost;
+}
+
+Status FindRemoved(CompactionRun& run) {
+  run.state.removed.clear();
+  if (!run.to_table() || !TRY(HasTable(run))) return {};
+  std::set<std::string> live;
+  for (table::DataFile& file : TRY(catalog::FilesAsOf(run.tables, run.state.table, {})).files) {
+    live.insert(std::move(file.path));
+  }
+  for (uint32_t i = 0; i < run.state.sources.size(); ++i) {
+    if (run.state.sources[i].state != SourceFate::kTaken) continue;
+    if (live.contains(run.request.sources[i].key)) run.state.removed.push_back(i);
+  }
+  return {};
+}
+
+Status RemoveOutputs(CompactionRun& run) {
+  for (const CompactionOutput& output : run.state.outputs) TRY(run.store.Delete(output.key));
+  RemoveWorkFiles(run);
+  run.state.outputs.clear();
+  run.state.batches_done = 0;
+  return {};
+}
+
+}  // namespace varve::compact

@@ -1,0 +1,70 @@
+#include "compact/compaction_sources.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "catalog/maintenance.h"
+#include "core/crash_point.h"
+
+namespace varve::compact {
+namespace {
+
+const CrashPoint kBeforeDelete{"compaction.before_delete"};
+const CrashPoint kDeleted{"compaction.deleted"};
+
+// Only a table that had a source can still need one.
+Result<std::set<std::string>> Needed(CompactionRun& run) {
+  if (!run.to_table() || (run.state.removed.empty() && run.state.late.empty())) {
+    return std::set<std::string>();
+  }
+  return catalog::Maintenance(run.tables).References(run.state.table);
+}
+
+}  // namespace
+
+std::vector<SourceOutcome> OutcomesOf(const CompactionRequest& request,
+                                      const CompactionState& state) {
+  std::vector<SourceOutcome> outcomes;
+  for (size_t i = 0; i < state.sources.size(); ++i) {
+    const CompactionSource& source = state.sources[i];
+    SourceOutcome outcome;
+    outcome.key = request.sources[i].key;
+    outcome.etag = request.sources[i].etag;
+    outcome.why = source.why;
+    outcome.end = source.state == SourceFate::kTaken         ? SourceEnd::kCompacted
+                  : source.state == SourceFate::kQuarantined ? SourceEnd::kQuarantined
+                                                             : SourceEnd::kChanged;
+    outcomes.push_back(std::move(outcome));
+  }
+  return outcomes;
+}
+
+Status DeleteSources(CompactionRun& run) {
+  const std::set<std::string> needed = TRY(Needed(run));
+  size_t deleted = 0, kept = 0, changed = 0, gone = 0;
+  for (size_t i = 0; i < run.state.sources.size(); ++i) {
+    if (run.state.sources[i].state != SourceFate::kTaken) continue;
+    if (run.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
+    const SourceFile& source = run.request.sources[i];
+    if (needed.contains(source.key)) {
+      ++kept;
+      continue;
+    }
+    const std::optional<bool> pinned = TRY(IsPinned(run.store, source));
+    if (!pinned.value_or(false)) {
+      ++(pinned ? changed : gone);
+      continue;
+    }
+    kBeforeDelete.Hit();
+    TRY(run.store.Delete(source.key));
+    kDeleted.Hit();
+    ++deleted;
+  }
+  run.step.detail_json =
+      nlohmann::ordered_json(
+          {{"deleted", deleted}, {"gone", gone}, {"changed", changed}, {"keptForSnapshots", kept}})
+          .dump();
+  return {};
+}
+
+}  // namespace varve::compact

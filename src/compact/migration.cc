@@ -1,0 +1,262 @@
+#include "compact/migration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "catalog/snapshot_files.h"
+#include "compact/compaction_request.h"
+#include "compact/compaction_state.h"
+#include "compact/window_report.h"
+
+namespace varve::compact {
+
+using Json = nlohmann::json;
+
+namespace {
+
+constexpr uint64_t kLookMs = 1'000;  // at compactions that are under way
+constexpr size_t kNameBytesMax = 512;
+
+Error BadField(const char* field, std::string what) {
+  return MakeError(ErrorKind::kInvalid, "INVALID_FIELD", fmt::format("{}: {}", field, what),
+                   Json{{"field", field}}.dump());
+}
+
+Error Unreadable() { return MakeError(ErrorKind::kCorrupt, "a migration's data cannot be read"); }
+
+}  // namespace
+
+Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::string_view json) {
+  const Json body = Json::parse(json, nullptr, false);
+  if (!body.is_object()) {
+    return MakeError(ErrorKind::kInvalid, "INVALID_JSON", "the body is not a JSON object");
+  }
+  MigrationRequest request;
+  request.tenant = tenant;
+  const auto to = body.find("to");
+  if (to == body.end() || !to->is_string()) return BadField("to", "iceberg, delta or both");
+  request.to = to->get<std::string>();
+  const auto target = ParseTargetFormat(request.to);
+  if (!target.ok() || !target->tables.any()) return BadField("to", "iceberg, delta or both");
+  const auto names = body.find("namespaces");
+  if (names == body.end() || names->is_null()) return request;
+  if (!names->is_array()) return BadField("namespaces", "a list of names");
+  if (names->size() > kMigrationNamespacesMax) {
+    return MakeError(ErrorKind::kInvalid, "TOO_MANY_NAMESPACES",
+                     fmt::format("{} namespaces; at most {} go into one migration", names->size(),
+                                 kMigrationNamespacesMax));
+  }
+  for (const Json& name : *names) {
+    if (!name.is_string() || name.get_ref<const std::string&>().empty() ||
+        name.get_ref<const std::string&>().size() > kNameBytesMax) {
+      return BadField("namespaces", "a list of names");
+    }
+    request.namespaces.push_back(name.get<std::string>());
+  }
+  return request;
+}
+
+std::string ToJson(const MigrationRequest& request) {
+  return Json{
+      {"tenant", request.tenant.name()}, {"to", request.to}, {"namespaces", request.namespaces}}
+      .dump();
+}
+
+Result<MigrationRequest> ParseMigrationRequest(std::string_view json) {
+  const Json body = Json::parse(json, nullptr, false);
+  if (!body.is_object() || !body.contains("tenant") || !body["tenant"].is_string()) {
+    return Unreadable();
+  }
+  const auto tenant = NamespaceId::Parse(body["tenant"].get<std::string>());
+  if (!tenant.ok()) return Unreadable();
+  auto request = ReadMigrationRequest(*tenant, json);
+  return request.ok() ? std::move(request) : Result<MigrationRequest>(Unreadable());
+}
+
+std::string ToJson(const MigrationState& state) {
+  Json list = Json::array();
+  for (const MigratedNamespace& one : state.namespaces) {
+    list.push_back({{"namespace", one.ns},
+                    {"status", one.status},
+                    {"error", one.error},
+                    {"files", one.files},
+                    {"bytes", one.bytes},
+                    {"rows", one.rows}});
+  }
+  return Json{{"namespaces", std::move(list)}, {"current", state.current}}.dump(
+      -1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<MigrationState> ParseMigrationState(std::string_view json) {
+  MigrationState state;
+  try {
+    const Json body = Json::parse(json);
+    state.current = body.value("current", size_t{0});
+    for (const Json& one : body.value("namespaces", Json::array())) {
+      state.namespaces.push_back({one.at("namespace"), one.at("status"), one.at("error"),
+                                  one.at("files"), one.at("bytes"), one.at("rows")});
+    }
+  } catch (const Json::exception&) {
+    return Unreadable();
+  }
+  if (state.current > state.namespaces.size()) return Unreadable();
+  return state;
+}
+
+Result<std::string> StartMigration(workflow::WorkflowStore& workflows,
+                                   const MigrationRequest& request) {
+  const std::string subject = request.tenant.name();
+  for (const auto state : {workflow::WorkflowState::kActive, workflow::WorkflowState::kPaused,
+                           workflow::WorkflowState::kCancelling}) {
+    for (const auto& one : TRY(workflows.List({std::string(kMigrationKind), state, {}, 1000}))) {
+      if (one.subject != subject) continue;
+      return MakeError(ErrorKind::kConflict, "ALREADY_RUNNING",
+                       fmt::format("the migration {} is under way", one.id),
+                       Json{{"id", one.id}}.dump());
+    }
+  }
+  return workflows.Create(kMigrationKind, subject, ToJson(request), "initialize");
+}
+
+Result<workflow::Next> MigrationWorkflow::Run(std::string_view step, workflow::StepRun& run) {
+  const MigrationRequest request = TRY(ParseMigrationRequest(run.workflow.params_json));
+  MigrationState state = TRY(ParseMigrationState(run.data_json));
+  workflow::Next next;
+  if (step == "initialize") {
+    next = TRY(Initialize(request, state));
+  } else if (step == "namespace") {
+    next = TRY(GoOn(request, run.workflow.created_ms, state));
+  } else if (step != "finalize") {
+    return MakeError(ErrorKind::kInvalid, fmt::format("a migration has no step '{}'", step));
+  }
+  run.data_json = ToJson(state);
+  run.detail_json = run.data_json;
+  return next;
+}
+
+Status MigrationWorkflow::Undo(std::string_view /*step*/, workflow::StepRun& /*run*/) { return {}; }
+
+Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& request,
+                                                     MigrationState& state) {
+  std::vector<std::string> names = request.namespaces;
+  if (names.empty()) {
+    StatusFilter all;
+    all.tenant = request.tenant;
+    all.namespaces_max = kMigrationNamespacesMax + 1;
+    all.windows_max = all.writers_max = 1;
+    for (const NamespaceStatus& one : TRY(ReadStatus(windows_, all)).namespaces) {
+      names.push_back(one.row.ns);
+    }
+  }
+  if (names.size() > kMigrationNamespacesMax) {
+    return MakeError(ErrorKind::kInvalid, "TOO_MANY_NAMESPACES",
+                     fmt::format("there are more than {} namespaces: name those to be migrated",
+                                 kMigrationNamespacesMax));
+  }
+  state = {};
+  for (std::string& name : names) {
+    const bool named = std::ranges::any_of(
+        state.namespaces, [&](const MigratedNamespace& other) { return other.ns == name; });
+    if (!named) state.namespaces.push_back({.ns = std::move(name)});
+  }
+  return workflow::Next{state.namespaces.empty() ? "finalize" : "namespace"};
+}
+
+// A look at the namespace whose turn it is.
+Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, int64_t since_ms,
+                                               MigrationState& state) {
+  MigratedNamespace& migrated = state.namespaces[state.current];
+  Status begun;
+  if (migrated.status == "pending") begun = Begin(request, migrated);
+  if (!begun.ok() && begun.error().kind != ErrorKind::kInvalid &&
+      begun.error().kind != ErrorKind::kNotFound) {
+    return begun.error();
+  }
+  if (!begun.ok()) {
+    migrated.status = "failed";
+    migrated.error = begun.error().message;
+  }
+  if (migrated.status == "running") {
+    if (TRY(DispatchMore(request, migrated))) return workflow::Next{"namespace", kLookMs};
+    TRY(AddUp(request, since_ms, migrated));
+    const char* fine = migrated.files > 0 ? "completed" : "skipped";
+    migrated.status = migrated.error.empty() ? fine : "failed";
+  }
+  ++state.current;
+  return workflow::Next{state.current < state.namespaces.size() ? "namespace" : "finalize"};
+}
+
+Status MigrationWorkflow::Begin(const MigrationRequest& request, MigratedNamespace& migrated) {
+  const std::string table = TRY(TableNameOf(migrated.ns));
+  catalog::LakeTables& tables = tables_(request.tenant);
+  const catalog::Formats there = TRY(tables.FormatsOf(table));
+  const catalog::Formats wanted = TRY(ParseTargetFormat(request.to)).tables;
+  const bool lacks = (wanted.iceberg && !there.iceberg) || (wanted.delta && !there.delta);
+  if (there.any() && lacks && !TRY(catalog::FilesAsOf(tables, table, {})).files.empty()) {
+    return MakeError(ErrorKind::kInvalid, "FORMAT_EXISTS",
+                     fmt::format("the table '{}' has rows, and is {} only: its files are not "
+                                 "published in another format",
+                                 table, there.iceberg ? "Iceberg" : "Delta"));
+  }
+  TRY(windows_.Configure(request.tenant, migrated.ns, Json{{"targetFormat", request.to}}.dump()));
+  migrated.status = "running";
+  return {};
+}
+
+// False: nothing is under way, nor can anything more be.
+Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request,
+                                             MigratedNamespace& migrated) {
+  DispatchWish wish;
+  wish.tenant = request.tenant;
+  wish.ns = migrated.ns;
+  wish.force = true;
+  uint64_t dispatched = 0;
+  while (TRY(windows_.Dispatch(wish, start_))) ++dispatched;
+  if (dispatched > 0 && started_) started_();
+  StatusFilter filter;
+  filter.tenant = request.tenant;
+  filter.ns = migrated.ns;
+  filter.windows_max = filter.writers_max = 1;
+  uint64_t running = 0, pending = 0, halted = 0;
+  for (const NamespaceStatus& one : TRY(ReadStatus(windows_, filter)).namespaces) {
+    running += one.processing + one.dispatched;
+    pending += one.pending;
+    halted += one.halted;
+  }
+  // What waits behind a compaction that waits for its operator waits too.
+  return dispatched > 0 || running > halted || (pending > 0 && halted == 0);
+}
+
+// What the namespace's compactions since then have done.
+Status MigrationWorkflow::AddUp(const MigrationRequest& request, int64_t since_ms,
+                                MigratedNamespace& migrated) {
+  migrated.files = migrated.bytes = migrated.rows = 0;
+  workflow::ListFilter filter{.kind = "compaction", .rows_max = 1000};
+  while (true) {
+    const auto page = TRY(workflows_.List(filter));
+    for (const workflow::Workflow& one : page) {
+      if (one.created_ms < since_ms) return {};
+      const auto asked = ParseCompactionRequest(one.params_json);
+      if (!asked.ok() || asked->tenant != request.tenant || asked->ns != migrated.ns) continue;
+      if (one.state != workflow::WorkflowState::kSucceeded) {
+        migrated.error =
+            fmt::format("the compaction {} is {}: {}", one.id, ToString(one.state), one.error);
+        continue;
+      }
+      const CompactionState done = TRY(ParseCompactionState(one.data_json));
+      for (size_t i = 0; i < done.sources.size() && i < asked->sources.size(); ++i) {
+        if (done.sources[i].state != SourceFate::kTaken) continue;
+        ++migrated.files;
+        migrated.bytes += asked->sources[i].size;
+        migrated.rows += done.sources[i].rows;
+      }
+    }
+    if (page.size() < filter.rows_max) return {};
+    filter.before = page.back().id;
+  }
+}
+
+}  // namespace varve::compact

@@ -1,0 +1,88 @@
+// A workflow that brings whole namespaces of writers' files into tables: windows are compacted one
+// after the other, whether they are ready or not, by the same workflows that do it day by day.
+//
+//   initialize → namespace, again and again for each → finalize
+//
+// From the moment a namespace's turn has come its target is the new one for good: what its writers
+// add goes there too. Nothing else changes for readers: they see table ∪ files, each row once. A
+// namespace that fails is noted, and the next one's turn comes; a compaction that has failed waits
+// for its operator, as any does.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compact/compaction_run.h"
+#include "compact/window_tracker.h"
+#include "workflow/engine.h"
+#include "workflow/workflow_store.h"
+
+namespace varve::compact {
+
+inline constexpr std::string_view kMigrationKind = "migration";
+inline constexpr size_t kMigrationNamespacesMax = 500;
+
+struct MigrationRequest {
+  NamespaceId tenant;
+  std::string to;                       // a target format
+  std::vector<std::string> namespaces;  // of data; empty: all that are known
+};
+// kInvalid, INVALID_FIELD or TOO_MANY_NAMESPACES.
+Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::string_view json);
+std::string ToJson(const MigrationRequest& request);
+Result<MigrationRequest> ParseMigrationRequest(std::string_view json);  // kCorrupt
+
+struct MigratedNamespace {
+  std::string ns;
+  std::string status = "pending";  // running, completed, skipped, failed
+  std::string error;
+  uint64_t files = 0, bytes = 0, rows = 0;
+};
+
+struct MigrationState {
+  std::vector<MigratedNamespace> namespaces;
+  size_t current = 0;  // whose turn it is
+};
+std::string ToJson(const MigrationState& state);
+Result<MigrationState> ParseMigrationState(std::string_view json);  // kCorrupt
+
+// Makes the workflow, if none of the tenant's is under way: kConflict, ALREADY_RUNNING, with its id
+// in the details.
+Result<std::string> StartMigration(workflow::WorkflowStore& workflows,
+                                   const MigrationRequest& request);
+
+class MigrationWorkflow : public workflow::Definition {
+ public:
+  // start makes compactions; started wakes who runs them. All are borrowed.
+  MigrationWorkflow(WindowTracker& windows, workflow::WorkflowStore& workflows, TablesOf tables,
+                    StartWorkflow start, std::function<void()> started)
+      : windows_(windows),
+        workflows_(workflows),
+        tables_(std::move(tables)),
+        start_(std::move(start)),
+        started_(std::move(started)) {}
+
+  std::string_view kind() const override { return kMigrationKind; }
+  std::string_view first_step() const override { return "initialize"; }
+  Result<workflow::Next> Run(std::string_view step, workflow::StepRun& run) override;
+  // Compactions that are under way end by themselves.
+  Status Undo(std::string_view step, workflow::StepRun& run) override;
+
+ private:
+  Result<workflow::Next> Initialize(const MigrationRequest& request, MigrationState& state);
+  Result<workflow::Next> GoOn(const MigrationRequest& request, int64_t since_ms,
+                              MigrationState& state);
+  Status Begin(const MigrationRequest& request, MigratedNamespace& migrated);
+  Result<bool> DispatchMore(const MigrationRequest& request, MigratedNamespace& migrated);
+  Status AddUp(const MigrationRequest& request, int64_t since_ms, MigratedNamespace& migrated);
+
+  WindowTracker& windows_;
+  workflow::WorkflowStore& workflows_;
+  const TablesOf tables_;
+  const StartWorkflow start_;
+  const std::function<void()> started_;
+};
+
+}  // namespace varve::compact

@@ -1,0 +1,204 @@
+"""`varve compact` on real files: after every step, and after a kill at every step, readers that are
+not ours open the table and see it before or after; in the end each row is there once."""
+
+import datetime
+import json
+import os
+import signal
+import subprocess
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from table_lint import IcebergLint, lint_delta
+from table_readers import Table, multiset
+from varve import BINARY, Server
+
+UTC = datetime.timezone.utc
+COLUMNS = ["ts", "id", "v", "n"]
+
+
+def rows(writer, file, count=40):
+    """In two hours; every second writer's are not sorted, and in other units and widths."""
+    start = datetime.datetime(2026, 2, 2, 14, tzinfo=UTC) + datetime.timedelta(minutes=file)
+    order = range(count) if writer % 2 == 0 else reversed(range(count))
+    ts = [start + datetime.timedelta(seconds=100 * i, milliseconds=writer) for i in order]
+    return pa.table({
+        "ts": pa.array(ts, pa.timestamp("us" if writer % 2 else "ms", tz="UTC")),
+        "id": [f"{writer}-{file}-{i:030}" for i in range(count)],
+        "v": pa.array([None if i % 5 == 4 else i * 1.5 - 3 for i in range(count)], pa.float64()),
+        "n": pa.array(range(count), pa.int64() if writer else pa.int32()),
+    })
+
+
+class Lake:
+    def __init__(self, root):
+        self.root = root
+        root.mkdir()
+
+    def put(self, key, table, **options):
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path, **{"row_group_size": 16, **options})
+
+    def put_window(self, writers=3, files=2, first=0, prefix="data/users"):
+        parts = {f"{prefix}/{1770040800000 + f}-w{w}-{f}.parquet": rows(w, f)
+                 for w in range(writers) for f in range(first, first + files)}
+        for key, part in parts.items():
+            self.put(key, part)
+        return parts
+
+    def compact(self, *args, crash=None, check=True):
+        env = {**os.environ, **({"VARVE_CRASH": crash} if crash else {})}
+        done = subprocess.run([BINARY, "compact", *map(str, args), "--data", self.root], env=env,
+                              capture_output=True, text=True, timeout=120)
+        if check:
+            assert done.returncode == 0, (args, done.stdout, done.stderr)
+        return done
+
+    def window(self, *args, to="iceberg+delta", **more):
+        return self.compact("--prefix", "data/users/", "--namespace", "users", "--to", to, *args, **more)
+
+    def table(self, name="users", iceberg=True, delta=True):
+        return Table(self.root / "catalog" / name, iceberg, delta)
+
+    def agree(self, parts, iceberg=True, delta=True):
+        expected = [row for part in parts for row in multiset(part, COLUMNS)]
+        self.table(iceberg=iceberg, delta=delta).agree(expected, COLUMNS)
+        if iceberg:
+            IcebergLint(self.root / "catalog/users").run()
+        if delta:
+            lint_delta(self.root / "catalog/users")
+
+    def before_or_after(self, parts, before=()):
+        """What every reader of every format that is there sees."""
+        old = sorted((row for part in before for row in multiset(part, COLUMNS)), key=repr)
+        new = sorted([row for part in parts for row in multiset(part, COLUMNS)] + old, key=repr)
+        root = self.root / "catalog/users"
+        iceberg = (root / "metadata/version-hint.text").exists() and "null" not in self.snapshot()
+        delta = bool(list(root.glob("_delta_log/*.json")))
+        for name, seen in self.table(iceberg=iceberg, delta=delta).readers(COLUMNS).items():
+            assert seen in (old, new), (name, len(seen), len(old), len(new))
+
+    def snapshot(self):
+        root = self.root / "catalog/users/metadata"
+        metadata = json.loads((root / f"v{(root / 'version-hint.text').read_text()}.metadata.json").read_text())
+        return json.dumps(metadata.get("current-snapshot-id"))
+
+    def sources(self, prefix="data/users"):
+        return sorted(str(p.relative_to(self.root)) for p in (self.root / prefix).rglob("*.parquet")) \
+            if (self.root / prefix).exists() else []
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(tmp_path / "lake")
+
+
+def crash_points(*prefixes):
+    listed = subprocess.run([BINARY, "debug", "crash-points"], capture_output=True, text=True, check=True)
+    return [p for p in listed.stdout.split() if p.startswith(prefixes)]
+
+
+def test_a_window_becomes_one_table_in_both_formats(lake):
+    parts = lake.put_window()
+    done = lake.window("--json")
+    lake.agree(parts.values())
+    assert lake.sources() == []
+    steps = {step["step"]: step for step in json.loads(done.stdout)["steps"]}
+    assert steps["commit"]["detail"]["rows"] == 240
+    assert steps["delete"]["detail"]["deleted"] == 6
+    more = lake.put_window(first=5)
+    lake.window()
+    lake.agree([*parts.values(), *more.values()])
+
+
+@pytest.mark.parametrize("to", ["iceberg", "delta"])
+def test_one_format_alone(lake, to):
+    parts = lake.put_window()
+    lake.window("--partition", "day", to=to)
+    lake.agree(parts.values(), iceberg=to == "iceberg", delta=to == "delta")
+
+
+def test_plain_files_are_hive_paths(lake):
+    parts = lake.put_window()
+    lake.window(to="parquet")
+    assert not (lake.root / "catalog").exists()
+    found = pq.read_table(lake.root / "data/users", partitioning=None)
+    assert multiset(found, COLUMNS) == sorted(
+        (row for part in parts.values() for row in multiset(part, COLUMNS)), key=repr)
+    assert all("/year=2026/month=02/day=02/hour=" in key for key in lake.sources())
+
+
+def test_a_plan_changes_nothing(lake):
+    lake.put_window()
+    plan = json.loads(lake.window("--plan").stdout)
+    assert (plan["files"], plan["rows"], plan["table"]) == (6, 240, "users")
+    assert len(lake.sources()) == 6
+    assert not (lake.root / "catalog").exists()
+
+
+def test_what_cannot_be_read_stays_and_is_named(lake):
+    parts = lake.put_window()
+    (lake.root / "data/users/broken.parquet").write_bytes(b"PAR1 and nothing behind")
+    lake.put("data/users/keyless.parquet", rows(0, 0).drop_columns(["ts"]))
+    lake.put("data/users/other.parquet", rows(0, 0).set_column(3, "n", pa.array(["x"] * 40)))
+    done = lake.window()
+    lake.agree(parts.values())
+    assert lake.sources() == [f"data/users/{name}.parquet" for name in ("broken", "keyless", "other")]
+    for name in ("broken", "keyless", "other"):
+        assert f"data/users/{name}.parquet" in done.stdout
+
+
+def test_files_that_were_registered_in_place_are_replaced(lake):
+    parts = {key: part.set_column(0, "ts", part["ts"].cast(pa.timestamp("us", tz="UTC")))
+             for key, part in lake.put_window().items()}
+    for key, part in parts.items():
+        lake.put(key, part)
+    subprocess.run([BINARY, "table", "register", "users", "--prefix", "data/users/", "--data", lake.root],
+                   check=True, capture_output=True)
+    lake.agree(parts.values(), delta=False)
+    before = lake.snapshot()
+    lake.window(to="iceberg")
+    lake.agree(parts.values(), delta=False)
+    assert len(lake.sources()) == 6, "older snapshots need them"
+    then = subprocess.run([BINARY, "table", "files", "users", "--as-of", before, "--data", lake.root],
+                          check=True, capture_output=True, text=True).stdout
+    assert len(then.splitlines()) == 6
+
+
+@pytest.mark.parametrize("point", crash_points("compaction.", "iceberg.", "delta.", "catalog."))
+def test_a_kill_at_every_point(lake, point):
+    parts = lake.put_window(writers=2)
+    done = lake.window(crash=f"{point}:1", check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    lake.before_or_after(parts.values())
+    lake.compact("--resume")
+    lake.agree(parts.values())
+    assert lake.sources() == []
+    # The next window meets a table with rows, and is ended by the compaction that comes after it.
+    more = lake.put_window(writers=2, first=5)
+    lake.window(crash=f"{point}:1", check=False)
+    lake.before_or_after(more.values(), before=parts.values())
+    lake.put("data/users/last.parquet", rows(0, 9))
+    lake.window()
+    lake.agree([*parts.values(), *more.values(), rows(0, 9)])
+    assert lake.sources() == []
+
+
+def test_a_server_shows_its_workflows_and_keeps_others_out(lake):
+    lake.put_window()
+    server = Server(lake.root)
+    try:
+        assert server.get("/workflows").json() == {"workflows": []}
+        assert server.get("/workflows?state=nonsense").status == 400
+        assert server.get("/workflows/01ABC").status == 404
+        assert server.post("/workflows/01ABC/cancel", b"").status == 404
+        assert b"no workflows" in server.cli("workflow", "ls", "--data", lake.root).stdout
+        assert b"varve_workflows{state=\"active\"} 0" in server.get("/metrics").body
+        refused = lake.window(check=False)
+        assert refused.returncode == 1 and "has the data directory" in refused.stderr, refused.stderr
+    finally:
+        server.stop()
+    assert len(lake.sources()) == 6
