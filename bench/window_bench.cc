@@ -19,17 +19,33 @@ namespace {
 constexpr int64_t kStartMs = 1'795'255'200'000;
 constexpr size_t kNamespaces = 10, kWriters = 20;
 
-double Seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
+struct Took {
+  double seconds = 0, cpu_seconds = 0;
+};
 
-void Line(const char* what, size_t count, double seconds) {
+double CpuSeconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  fmt::print("{:<44} {:>9} in {:>7.2f} s  {:>10.0f} /s   max rss {} MiB\n", what, count, seconds,
-             static_cast<double>(count) / seconds, usage.ru_maxrss / 1024);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+Took Measure(const std::function<void()>& work) {
+  const double cpu_before = CpuSeconds();
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  return {took.count(), CpuSeconds() - cpu_before};
+}
+
+void Line(const char* what, size_t count, Took took) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  fmt::print("{:<32} {:>8} in {:>7.2f} s ({:>6.2f} s of CPU) {:>8.0f} /s   max rss {} MiB\n", what,
+             count, took.seconds, took.cpu_seconds, static_cast<double>(count) / took.seconds,
+             usage.ru_maxrss / 1024);
 }
 
 // A day of files: every writer of every namespace, in order of time.
@@ -50,24 +66,25 @@ compact::Arrival ArrivalOf(const std::string& key, std::string etag, uint64_t si
   return arrival;
 }
 
-// From messages as a store sends them, or from names that are read already.
-void Note(compact::WindowTracker& tracker, size_t count, size_t batch_max, bool from_messages) {
+// As a store sends them, until they are arrivals: not the tracker's part.
+void Read(size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    store::ObjectMeta object;
+    object.key = KeyOf(i, count);
+    object.etag = fmt::format("{:032x}", i);
+    object.size = 1 << 20;
+    const std::string message =
+        notify::WriteCreated("account", "bucket", "PutObject", object, kStartMs);
+    for (const auto& told : notify::ParseNotifications(message).value()) {
+      CHECK(ArrivalOf(told.key, told.etag, told.size.value_or(0)).size != 0);
+    }
+  }
+}
+
+void Note(compact::WindowTracker& tracker, size_t count, size_t batch_max) {
   std::vector<compact::Arrival> batch;
   for (size_t i = 0; i < count; ++i) {
-    const std::string key = KeyOf(i, count);
-    if (from_messages) {
-      store::ObjectMeta object;
-      object.key = key;
-      object.etag = fmt::format("{:032x}", i);
-      object.size = 1 << 20;
-      const std::string message =
-          notify::WriteCreated("account", "bucket", "PutObject", object, kStartMs);
-      for (const auto& told : notify::ParseNotifications(message).value()) {
-        batch.push_back(ArrivalOf(told.key, told.etag, told.size.value_or(0)));
-      }
-    } else {
-      batch.push_back(ArrivalOf(key, fmt::format("{:032x}", i), 1 << 20));
-    }
+    batch.push_back(ArrivalOf(KeyOf(i, count), fmt::format("{:032x}", i), 1 << 20));
     if (batch.size() < batch_max && i + 1 < count) continue;
     CHECK(tracker.Note(batch).ok());
     batch.clear();
@@ -82,13 +99,14 @@ void Run(const std::string& path, size_t count, size_t batch_max) {
   options.settings.target.tables.iceberg = true;
   options.concurrency_max = 1'000;
   auto tracker = compact::WindowTracker::Open(options, *database, clock).value();
-  Line("note, first time, with their messages read", count,
-       Seconds([&] { Note(*tracker, count, batch_max, true); }));
-  Line("note, announced again", count, Seconds([&] { Note(*tracker, count, batch_max, false); }));
+  Line("write and read messages", count, Measure([&] { Read(count); }));
+  Line("note, first time", count, Measure([&] { Note(*tracker, count, batch_max); }));
+  Line("note, announced again", count, Measure([&] { Note(*tracker, count, batch_max); }));
   clock.AdvanceMs(48LL * 3'600'000);
   size_t windows = 0;
-  Line("read the status", 1, Seconds([&] {
-         for (const auto& ns : compact::ReadStatus(*tracker, {})->namespaces) {
+  Line("read the status", 1, Measure([&] {
+         const auto status = compact::ReadStatus(*tracker, {}).value();
+         for (const auto& ns : status.namespaces) {
            windows += ns.windows_total;
          }
        }));
@@ -97,10 +115,10 @@ void Run(const std::string& path, size_t count, size_t batch_max) {
     files += request.sources.size();
     return Result<std::string>(fmt::format("w{}", files));
   };
-  const double seconds = Seconds([&] {
+  const Took took = Measure([&] {
     for (size_t i = 0; i < 20; ++i) CHECK(tracker->Dispatch({}, start).ok());
   });
-  Line("dispatch 20 windows: files pinned", files, seconds);
+  Line("dispatch 20 windows: files pinned", files, took);
   fmt::print("{} windows; {} MiB of database\n", windows,
              std::filesystem::file_size(path) / (1 << 20));
 }

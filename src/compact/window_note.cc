@@ -32,11 +32,12 @@ class NoteBatch {
     }
     TRY(Replace(arrival));
     const int64_t start_ms = WindowStartOf(arrival.name.time_ms, options_.window_size_ms);
-    TRY(session_.Execute(
-        "INSERT INTO window_sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', '', ?, 0, 0, '')",
-        {arrival.key, arrival.etag, ns_id, start_ms, arrival.name.writer,
-         static_cast<int64_t>(arrival.size), arrival.name.time_ms,
-         static_cast<int64_t>(arrival.name.sequence), now_ms_}));
+    TRY(
+        session_.Execute("INSERT INTO window_sources VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, "
+                         "'pending', '', ?, 0, 0, '')",
+                         {arrival.key, arrival.etag, ns_id, start_ms, arrival.name.writer,
+                          static_cast<int64_t>(arrival.size), arrival.name.time_ms,
+                          static_cast<int64_t>(arrival.name.sequence), now_ms_}));
     CountAdded(arrival, ns_id, start_ms);
     return {};
   }
@@ -78,7 +79,7 @@ class NoteBatch {
     ++delta.added;
     delta.bytes += static_cast<int64_t>(arrival.size);
     delta.now_ms = now_ms_;
-    ++delta.writers[arrival.name.writer];
+    delta.writers.insert(arrival.name.writer);
     WriterRow& writer = writers_[{ns_id, arrival.name.writer}];
     writer.last_seen_ms = now_ms_;
     writer.ahead_ms = arrival.name.time_ms - now_ms_;

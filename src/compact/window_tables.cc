@@ -11,6 +11,8 @@ using state::Row;
 using state::Session;
 using state::Value;
 
+// Sources have a number of their own, so that they are appended and their indexes are narrow; in a
+// table that is kept by its key, each index would repeat the key.
 constexpr state::Migration kMigrations[] = {
     {1, R"sql(
       CREATE TABLE window_namespaces (
@@ -21,6 +23,7 @@ constexpr state::Migration kMigrations[] = {
         UNIQUE (tenant, ns)
       ) STRICT;
       CREATE TABLE window_sources (
+        id INTEGER PRIMARY KEY,
         key TEXT NOT NULL,
         etag TEXT NOT NULL,
         ns_id INTEGER NOT NULL,
@@ -36,10 +39,10 @@ constexpr state::Migration kMigrations[] = {
         settled_ms INTEGER NOT NULL,
         recheck INTEGER NOT NULL,
         why TEXT NOT NULL,
-        PRIMARY KEY (key, etag)
-      ) STRICT, WITHOUT ROWID;
+        UNIQUE (key, etag)
+      ) STRICT;
       CREATE INDEX window_sources_pending
-        ON window_sources(ns_id, start_ms, time_ms, writer, sequence) WHERE state = 'pending';
+        ON window_sources(ns_id, start_ms, time_ms) WHERE state = 'pending';
       CREATE INDEX window_sources_taken ON window_sources(workflow_id) WHERE state = 'taken';
       CREATE INDEX window_sources_settled ON window_sources(settled_ms) WHERE settled_ms > 0;
       CREATE INDEX window_sources_recheck ON window_sources(key) WHERE recheck = 1;
@@ -58,7 +61,6 @@ constexpr state::Migration kMigrations[] = {
         ns_id INTEGER NOT NULL,
         start_ms INTEGER NOT NULL,
         writer TEXT NOT NULL,
-        files INTEGER NOT NULL,
         PRIMARY KEY (ns_id, start_ms, writer)
       ) STRICT, WITHOUT ROWID;
       CREATE TABLE windows (
@@ -169,11 +171,9 @@ Result<std::vector<NamespaceRow>> SelectNamespaces(Session& session, std::string
 }
 
 Status AddMembers(Session& session, int64_t ns_id, int64_t start_ms, const WindowDelta& delta) {
-  for (const auto& [writer, files] : delta.writers) {
-    TRY(session.Execute(
-        "INSERT INTO window_members VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (ns_id, start_ms, writer) DO UPDATE SET files = files + excluded.files",
-        {ns_id, start_ms, writer, files}));
+  for (const std::string& writer : delta.writers) {
+    TRY(session.Execute("INSERT OR IGNORE INTO window_members VALUES (?, ?, ?)",
+                        {ns_id, start_ms, writer}));
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +43,7 @@ struct WindowDelta {
   int64_t added = 0;  // arrivals among the files
   int64_t now_ms = 0;
   int64_t not_before_ms = 0;
-  std::map<std::string, int64_t> writers;  // arrivals of each
+  std::set<std::string> writers;  // of the arrivals
 };
 using WindowDeltas = std::map<std::pair<int64_t, int64_t>, WindowDelta>;  // ns id, start
 
