@@ -77,8 +77,7 @@ void AddCompactionRule(const Config& config, std::vector<notify::NotifyRule>& ru
   rules.push_back(std::move(rule));
 }
 
-Result<std::unique_ptr<CompactionRole>> CompactionRole::Open(const Config& config, Lake& lake,
-                                                             CompactionHooks hooks) {
+Result<std::unique_ptr<CompactionRole>> CompactionRole::Open(const Config& config, Lake& lake) {
   auto tracker = TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction),
                                                   *lake.database, SystemClock()));
   compact::WindowConsumerOptions options;
@@ -86,16 +85,26 @@ Result<std::unique_ptr<CompactionRole>> CompactionRole::Open(const Config& confi
   options.prefix = config.compaction.prefix + "/";
   options.lease_ms = config.queue.lease_ms;
   options.check_interval_ms = config.compaction.check_interval_ms;
-  options.start = std::move(hooks.start);
-  options.standing = std::move(hooks.standing);
-  options.started = std::move(hooks.started);
   return std::unique_ptr<CompactionRole>(
       new CompactionRole(std::move(tracker), std::move(options), lake));
 }
 
+Status CompactionRole::Start(CompactionHooks hooks) {
+  options_.start = std::move(hooks.start);
+  options_.standing = std::move(hooks.standing);
+  options_.started = std::move(hooks.started);
+  consumer_ =
+      std::make_unique<compact::WindowConsumer>(options_, *tracker_, *lake_.store, *lake_.queue);
+  return consumer_->Start();
+}
+
+void CompactionRole::Stop() {
+  if (consumer_) consumer_->Stop();
+}
+
 void CompactionRole::Serve(server::Services& services) {
   services.windows = tracker_.get();
-  services.window_consumer = &consumer_;
+  services.window_consumer = consumer_.get();
 }
 
 void CompactionRole::WriteMetrics(server::MetricsWriter& out) {
@@ -105,7 +114,7 @@ void CompactionRole::WriteMetrics(server::MetricsWriter& out) {
   } else {
     LogWarn("windows.metrics_failed", {{"error", status.error().message}});
   }
-  const compact::WindowStats stats = consumer_.stats();
+  const compact::WindowStats stats = consumer_->stats();
   const auto d = [](uint64_t value) { return static_cast<double>(value); };
   out.Counter("varve_compaction_files_noted_total", "Files put into windows", d(stats.noted.added));
   out.Counter("varve_compaction_files_late_total", "Of them after their window had been dispatched",

@@ -36,24 +36,26 @@ void AddCompactionRule(const Config& config, std::vector<notify::NotifyRule>& ru
 class CompactionRole {
  public:
   // The queue is declared by the caller, as every rule's is. The lake outlives the role.
-  static Result<std::unique_ptr<CompactionRole>> Open(const Config& config, Lake& lake,
-                                                      CompactionHooks hooks);
-  Status Start() { return consumer_.Start(); }
-  void Stop() { consumer_.Stop(); }
+  static Result<std::unique_ptr<CompactionRole>> Open(const Config& config, Lake& lake);
+
+  // Whom the workflows tell what became of their sources: there before they are.
+  compact::SourceAccount& account() { return *tracker_; }
+
+  // Once. What the hooks use outlives Stop. The rest is for after it.
+  Status Start(CompactionHooks hooks);
+  void Stop();
   void Serve(server::Services& services);
   void WriteMetrics(server::MetricsWriter& out);
-
-  // Whom the workflows tell what became of their sources.
-  compact::SourceAccount& account() { return *tracker_; }
 
  private:
   CompactionRole(std::unique_ptr<compact::WindowTracker> tracker,
                  compact::WindowConsumerOptions options, Lake& lake)
-      : tracker_(std::move(tracker)),
-        consumer_(std::move(options), *tracker_, *lake.store, *lake.queue) {}
+      : tracker_(std::move(tracker)), options_(std::move(options)), lake_(lake) {}
 
   std::unique_ptr<compact::WindowTracker> tracker_;
-  compact::WindowConsumer consumer_;
+  compact::WindowConsumerOptions options_;
+  Lake& lake_;
+  std::unique_ptr<compact::WindowConsumer> consumer_;
 };
 
 }  // namespace varve::app

@@ -167,15 +167,13 @@ Status Serving::Start(const Config& config) {
   if (!probed.ok()) return std::move(probed).error().Context("probe the store");
   notify::NotifierOptions notifier = NotifierOptionsOf(config);
   TRY(DeclareQueues(config, notifier, *lake_->queue));
-  if (config.compaction.enabled) {
-    compaction_ = TRY(CompactionRole::Open(config, *lake_, {}));
-  }
+  if (config.compaction.enabled) compaction_ = TRY(CompactionRole::Open(config, *lake_));
   notifier_ = TRY(
       notify::Notifier::Open(std::move(notifier), *lake_->database, *lake_->queue, SystemClock()));
   lake_->store->SetListener(notifier_.get());
   lake_->flusher->Start();
   TRY(consumer_.Start());
-  if (compaction_) TRY(compaction_->Start());
+  if (compaction_) TRY(compaction_->Start({}));
   notifier_->Start(*lake_->store);
   server::Services services;
   services.clock = &SystemClock();
