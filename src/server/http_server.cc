@@ -115,6 +115,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(ServerOptions options, Ser
   AddQueueRoutes(impl->state);
   AddStoreRoutes(impl->state);
   AddOperationRoutes(impl->state);
+  AddIcebergRoutes(impl->state);
   TRY(impl->Listen());
   Impl* raw = impl.get();
   asio::co_spawn(

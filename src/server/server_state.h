@@ -63,6 +63,7 @@ void AddQueryRoutes(ServerState& state);
 void AddEventRoutes(ServerState& state);
 void AddQueueRoutes(ServerState& state);
 void AddStoreRoutes(ServerState& state);
+void AddIcebergRoutes(ServerState& state);
 void AddOperationRoutes(ServerState& state);
 
 }  // namespace varve::server

@@ -12,6 +12,9 @@
 namespace varve {
 class Clock;
 class Random;
+namespace catalog {
+struct DeltaOptions;
+}
 namespace ingest {
 class Ingest;
 class WebhookVerifier;
@@ -42,6 +45,7 @@ struct Services {
   query::SnapshotSource* snapshots = nullptr;
   queue::Queue* queue = nullptr;
   store::ObjectStore* store = nullptr;
+  const catalog::DeltaOptions* tables = nullptr;  // of the store's tables, where they are served
   LiveFeed* live_feed = nullptr;
   // An Error: not ready, and why (replaying, the journal refuses).
   std::function<Status()> ready;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/delta_tables.h"
 #include "core/clock.h"
 #include "ingest/webhook.h"
 #include "queue/sqlite_queue.h"
@@ -40,6 +41,8 @@ struct RunningServer {
     services.snapshots = &lake;
     services.queue = queue.get();
     services.store = &store;
+    tables.catalog.root = "memory://lake";
+    services.tables = &tables;
     services.live_feed = &live;
     services.ready = [this] {
       return ready ? Status() : MakeError(ErrorKind::kRetryable, "REPLAYING", "replaying");
@@ -60,6 +63,7 @@ struct RunningServer {
   }
 
   store::MemoryStore store;
+  catalog::DeltaOptions tables;
   ingest::WebhookVerifier webhooks;
   std::unique_ptr<state::Database> database;
   std::unique_ptr<queue::SqliteQueue> queue;
