@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "catalog/delta_tables.h"
+#include "catalog/rest_heads.h"
 #include "core/log.h"
 #include "ingest/ingest.h"
 #include "journal/journal.h"
@@ -74,6 +75,7 @@ struct CompactConfig {
 struct TableConfig {
   catalog::DeltaOptions formats;  // catalog.root: set by the wiring
   uint64_t orphan_age_ms = catalog::kOrphanAgeMsDefault;
+  catalog::RestHeadsOptions rest;  // of a catalog that keeps the Iceberg tables' heads
 };
 
 struct LogConfig {

@@ -179,7 +179,8 @@ Status Serving::Start(const Config& config) {
   services.snapshots = lake_->snapshots.get();
   services.queue = lake_->queue.get();
   services.store = lake_->store.get();
-  services.tables = &config.table.formats;
+  // Tables that another catalog keeps are attached to there.
+  if (config.table.rest.url.empty()) services.tables = &config.table.formats;
   services.live_feed = &live_;
   services.ready = [this] { return Ready(); };
   services.stats_json = [this] { return StatsJson(reporting()); };
