@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/log.h"
 #include "table/json_reading.h"
 
 namespace varve::catalog {
@@ -22,6 +23,8 @@ Error NoSuchTable(const Identifier& identifier) {
       ErrorKind::kNotFound, "NO_SUCH_TABLE",
       fmt::format("there is no table '{}.{}'", JoinLevels(identifier.levels), identifier.name));
 }
+
+std::string StagedKey(const TablePlace& place) { return place.Key("metadata/staged"); }
 
 std::string_view WithoutSlash(std::string_view location) {
   while (location.ends_with('/')) location.remove_suffix(1);
@@ -92,6 +95,7 @@ Result<IcebergHead> RestCatalog::Create(const Levels& levels, std::string_view t
   IcebergHead staged;
   staged.metadata = ice::CreateMetadata(std::move(request.table));
   TRY(ice::CheckMetadata(staged.metadata, nullptr));
+  TRY(MakeFolder(iceberg.Place(name)));
   return staged;
 }
 
@@ -117,6 +121,15 @@ Status RestCatalog::CheckOwn(const std::string& name, const std::string& locatio
   if (tenant(key) == tenant(place.key())) return {};
   return MakeError(ErrorKind::kInvalid, "FOREIGN_LOCATION",
                    fmt::format("'{}' is not this namespace's", location));
+}
+
+// DuckDB makes no folders: that of a table's first files is there before the table is.
+Status RestCatalog::MakeFolder(const TablePlace& place) {
+  IcebergTables& iceberg = tables_.iceberg();
+  store::PutOptions options;
+  options.content_type = "text/plain";
+  TRY(iceberg.store().Put(StagedKey(place), FormatIso(iceberg.clock().NowMs()), options));
+  return {};
 }
 
 // A snapshot whose list cannot be read would be found out by the table's readers.
@@ -154,7 +167,12 @@ Result<IcebergHead> RestCatalog::CommitTo(const std::string& name,
     TRY(CheckNewSnapshots(name, location, request));
     const ice::TableMetadata first = TRY(ice::ApplyUpdates(
         ice::NewPlace{location, iceberg.NewUuid()}, request.updates, iceberg.clock().NowMs()));
-    return iceberg.CreateAs(name, first);
+    auto made = iceberg.CreateAs(name, first);
+    if (!made.ok()) return made;
+    if (const auto gone = iceberg.store().Delete(StagedKey(iceberg.Place(name))); !gone.ok()) {
+      LogInfo("catalog.staged_left", {{"table", name}});  // until orphans are removed
+    }
+    return made;
   }
   bool checked = false;
   return iceberg.Update(

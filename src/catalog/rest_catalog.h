@@ -21,7 +21,7 @@ class RestCatalog {
 
   // kNotFound, NO_SUCH_TABLE, in all that name a table.
   Result<IcebergHead> Load(const Identifier& identifier);
-  // The head of a staged one has no location of a metadata file: nothing has been written.
+  // The head of a staged one has no location of a metadata file: there is no table yet.
   // kNotFound, NO_SUCH_NAMESPACE. kConflict, TABLE_EXISTS.
   Result<IcebergHead> Create(const Levels& levels, std::string_view request);
   // kConflict: a requirement fails, or the base has changed. kUnknown: may or may not be done.
@@ -34,6 +34,7 @@ class RestCatalog {
   Status Drop(const Identifier& identifier);
 
  private:
+  Status MakeFolder(const TablePlace& place);
   Status CheckForDelta(const std::string& name, const table::iceberg::CommitRequest& request);
   // kInvalid, FOREIGN_LOCATION: a tenant's tables refer to nothing that is not the tenant's, and
   // the default namespace's to nothing that is.

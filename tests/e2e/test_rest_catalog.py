@@ -212,6 +212,19 @@ def test_duckdb_attaches_reads_and_writes(varve):
     made = catalog.load_table("web.made")
     assert sorted(made.scan().to_arrow().column("a").to_pylist()) == [1, 2]
     IcebergLint(varve.data / "catalog/web.made").run(manifests=False)
+    lake.execute("DELETE FROM lake.web.made WHERE a = 1")
+    lake.execute("ALTER TABLE lake.web.made ADD COLUMN c INTEGER")
+    assert lake.sql("FROM lake.web.made").fetchall() == [(2, "y", None)]
+    lake.execute("CREATE TABLE lake.web.selected AS SELECT n FROM lake.web.hits WHERE n > 100")
+    assert sorted_numbers(catalog.load_table("web.selected")) == [101, 102, 103, 104]
+    assert not (varve.data / "catalog/web.selected/metadata/staged").exists()
+    lake.execute("BEGIN")  # several tables: one commit each
+    lake.execute("INSERT INTO lake.web.selected VALUES (1000)")
+    lake.execute("INSERT INTO lake.web.hits VALUES (1000, 'both')")
+    lake.execute("COMMIT")
+    assert 1000 in sorted_numbers(catalog.load_table("web.hits"))
+    assert 1000 in sorted_numbers(catalog.load_table("web.selected"))
+    lake.execute("DROP TABLE lake.web.selected")
     lake.execute("DROP TABLE lake.web.made")
     assert catalog.list_tables("web") == [("web", "hits")]
 
