@@ -18,6 +18,8 @@ void ExpectCode(const Result<T>& result, const std::string& code) {
   EXPECT_EQ(result.error().code, code) << result.error().message;
 }
 
+const Identifier kTable{{"default"}, "t"};
+
 // A commit of the head to itself with a property more: no snapshot, nothing that conflicts.
 constexpr const char* kSetOwner =
     R"({"requirements":[],"updates":[{"action":"set-properties","updates":{"owner":"ops"}}]})";
@@ -100,23 +102,27 @@ TEST(RestCatalog, NumbersANewTablesColumnsFromOne) {
 }
 
 // The request that a client would send for what BuildCommit makes of these files.
-std::string AppendRequest(Lab& lab, std::vector<table::DataFile> files, uint64_t number) {
-  const IcebergHead head = lab.iceberg.Load("t").value();
-  ice::Change change = lab.iceberg.NewChange(ice::Operation::kAppend);
+std::string AppendRequest(Lab& lab, IcebergTables& tables, std::vector<table::DataFile> files,
+                          uint64_t number) {
+  const IcebergHead head = tables.Load("t").value();
+  ice::Change change = tables.NewChange(ice::Operation::kAppend);
   for (table::DataFile& file : files) file.path = "memory://lake/" + file.path;
   change.added = std::move(files);
   ice::Attempt attempt;
   attempt.now_ms = lab.clock.NowMs();
   attempt.run = "client" + std::to_string(number);
   const ice::Built built = ice::BuildCommit(head.metadata, head.location, change, attempt,
-                                            lab.iceberg.Reader("t", head.metadata.location))
+                                            tables.Reader("t", head.metadata.location))
                                .value();
   for (const ice::NewObject& object : built.objects) {
-    const std::string key =
-        lab.iceberg.Place("t").KeyOf(object.path, head.metadata.location).value();
+    const std::string key = tables.Place("t").KeyOf(object.path, head.metadata.location).value();
     EXPECT_TRUE(lab.memory.Put(key, object.bytes, {}).ok());
   }
   return ice::WriteCommitRequest(ice::RequestBetween(head.metadata, built.next));
+}
+
+std::string AppendRequest(Lab& lab, std::vector<table::DataFile> files, uint64_t number) {
+  return AppendRequest(lab, lab.iceberg, std::move(files), number);
 }
 
 int64_t Rows(Lab& lab) {
@@ -131,8 +137,6 @@ int64_t Rows(Lab& lab) {
   EXPECT_TRUE(read.ok());
   return rows;
 }
-
-const Identifier kTable{{"default"}, "t"};
 
 TEST(RestCatalog, ACommitOfAClientOnAnOldBaseIsRefusedAndOnANewOneDone) {
   RestLab lab;
@@ -189,6 +193,47 @@ TEST(RestCatalog, ALostReplyIsUnknownAndTheCommitIsFoundAfterwards) {
   const auto done = lab.rest.Commit(kTable, kSetOwner);
   ASSERT_TRUE(done.ok()) << done.error().message;
   EXPECT_EQ(lab.iceberg.Load("t")->metadata.properties.at("owner"), "ops");
+}
+
+// A client that does as Iceberg says: on a conflict it begins anew, on an unknown outcome it looks.
+TEST(RestCatalog, NoCommitIsLostOrDoneTwiceWhateverFailsAndWhoeverRaces) {
+  for (uint64_t seed = 1; seed <= 25; ++seed) {
+    RestLab lab(seed);
+    IcebergTables clean(lab.memory, lab.clock, *lab.random, Lab::Options());
+    DeltaTables no_delta(lab.memory, lab.clock, *lab.random, Lab::ForDelta());
+    LakeTables ours(clean, no_delta);
+    const auto rolls = SeededRandom(seed + 100);
+    int64_t expected = 0;
+    uint64_t number = 0;
+    bool racing = false;
+    lab.racing.before_commit = [&] {
+      if (std::exchange(racing, true) || rolls->Below(3) != 0) return;
+      const std::string name = "ours" + std::to_string(++number);
+      ASSERT_TRUE(ours.Commit("t", lab.Append({lab.File(name, 100)})).ok());
+      expected += 100;
+    };
+    for (const store::FaultKind kind :
+         {store::FaultKind::kFailBefore, store::FaultKind::kUnknownNotDone,
+          store::FaultKind::kSucceedThenUnknown, store::FaultKind::kConflictOnOwnWrite}) {
+      lab.faulty.SetChance(store::StoreCall::kPut, kind, 150);
+    }
+    lab.faulty.SetChance(store::StoreCall::kGet, store::FaultKind::kTruncatedGet, 100);
+    for (int done = 0, tries = 0; done < 8; ++tries) {
+      ASSERT_LT(tries, 500) << seed;
+      const std::string name = "theirs" + std::to_string(++number);
+      const std::string request = AppendRequest(lab, clean, {lab.File(name, 1)}, number);
+      const int64_t id = ice::ParseCommitRequest(request)->updates[0].snapshot.id;
+      racing = false;
+      const bool said_done = lab.rest.Commit(kTable, request).ok();
+      const bool is_done = clean.Load("t")->metadata.FindSnapshot(id) != nullptr;
+      if (said_done) ASSERT_TRUE(is_done) << seed;
+      if (is_done) ++done, ++expected;
+    }
+    lab.racing.before_commit = nullptr;
+    const IcebergHead head = clean.Load("t").value();
+    EXPECT_EQ(head.metadata.current()->summary.at("total-records"), std::to_string(expected))
+        << seed;
+  }
 }
 
 TEST(RestCatalog, ATableThatIsDeltaTooTakesNoRows) {
