@@ -9,6 +9,7 @@
 
 #include "catalog/delta_tables.h"
 #include "compact/window_settings.h"
+#include "catalog/rest_heads.h"
 #include "core/log.h"
 #include "ingest/ingest.h"
 #include "journal/journal.h"
@@ -92,6 +93,7 @@ struct CompactionConfig {
 struct TableConfig {
   catalog::DeltaOptions formats;  // catalog.root: set by the wiring
   uint64_t orphan_age_ms = catalog::kOrphanAgeMsDefault;
+  catalog::RestHeadsOptions rest;  // of a catalog that keeps the Iceberg tables' heads
 };
 
 struct WorkflowConfig {

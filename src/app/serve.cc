@@ -199,6 +199,8 @@ Status Serving::Start(const Config& config) {
   services.store = lake_->store.get();
   services.workflows = lake_->workflows.get();
   services.wake_workflows = [this] { workflows_->engine().Wake(); };
+  // Tables that another catalog keeps are attached to there.
+  if (config.table.rest.url.empty()) services.tables = &config.table.formats;
   services.live_feed = &live_;
   if (compaction_) compaction_->Serve(services);
   services.ready = [this] { return Ready(); };

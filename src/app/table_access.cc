@@ -8,6 +8,7 @@
 
 #include "app/commands.h"
 #include "app/data_dir.h"
+#include "app/rest_transport.h"
 #include "catalog/registration.h"
 #include "catalog/snapshot_files.h"
 #include "core/clock.h"
@@ -107,7 +108,8 @@ TableAccess::TableAccess(std::unique_ptr<store::ObjectStore> store,
                          const catalog::DeltaOptions& options, TableConfig config)
     : config_(std::move(config)),
       store_(std::move(store)),
-      iceberg_(*store_, SystemClock(), SystemRandom(), options.catalog),
+      heads_(OpenRestHeads(config_.rest)),
+      iceberg_(*store_, SystemClock(), SystemRandom(), options.catalog, heads_.get()),
       delta_(*store_, SystemClock(), SystemRandom(), options),
       tables_(iceberg_, delta_) {}
 

@@ -39,6 +39,7 @@ class TableAccess {
 
   const TableConfig config_;
   std::unique_ptr<store::ObjectStore> store_;
+  std::unique_ptr<catalog::IcebergHeads> heads_;  // nullptr: the store's own
   catalog::IcebergTables iceberg_;
   catalog::DeltaTables delta_;
   catalog::LakeTables tables_;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <map>
 #include <set>
 
@@ -17,55 +16,23 @@ namespace {
 namespace ice = table::iceberg;
 
 const CrashPoint kAfterObjects{"iceberg.after_manifests"};
-const CrashPoint kAfterMetadata{"iceberg.after_metadata"};
-const CrashPoint kAfterHint{"iceberg.after_hint"};
 
-constexpr const char* kJson = "application/json";
 constexpr const char* kAvro = "application/avro";
-constexpr int kHintTries = 8;
-constexpr int64_t kVersionMax = 1'000'000'000;
-
-std::optional<int64_t> Digits(std::string_view text) {
-  int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stop != end || number < 1 || number > kVersionMax || text[0] == '0') {
-    return std::nullopt;
-  }
-  return number;
-}
 
 bool IsNotFound(const Error& error) { return error.kind == ErrorKind::kNotFound; }
 
-Error NoSuchTable(const TablePlace& place) {
-  return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
-                   fmt::format("there is no Iceberg table '{}'", place.name()));
-}
-
-std::string HintKey(const TablePlace& place) { return place.Key("metadata/version-hint.text"); }
-
 }  // namespace
 
-std::string MetadataKey(const TablePlace& place, int64_t version) {
-  return place.Key(fmt::format("metadata/v{}.metadata.json", version));
-}
-
-std::optional<int64_t> MetadataVersion(std::string_view key) {
-  constexpr std::string_view kTail = ".metadata.json";
-  const size_t slash = key.rfind('/');
-  if (slash != std::string_view::npos) key.remove_prefix(slash + 1);
-  if (!key.starts_with("v") || !key.ends_with(kTail)) return std::nullopt;
-  return Digits(key.substr(1, key.size() - 1 - kTail.size()));
-}
-
 IcebergTables::IcebergTables(store::ObjectStore& store, const Clock& clock, Random& random,
-                             CatalogOptions options)
+                             CatalogOptions options, IcebergHeads* heads)
     : store_(store),
       clock_(clock),
       options_([&] {
         if (options.root.empty()) options.root = LocalRoot(store);
         return std::move(options);
       }()),
+      own_heads_(store, clock),
+      heads_(heads != nullptr ? heads : &own_heads_),
       random_(random) {}
 
 TablePlace IcebergTables::Place(const std::string& name) const {
@@ -77,6 +44,12 @@ std::string IcebergTables::Nonce() {
   std::string bytes;
   AppendLe(bytes, random_.Next());
   return HexEncode(bytes);
+}
+
+std::string IcebergTables::NewUuid() {
+  const std::string hex = Nonce() + Nonce();
+  return fmt::format("{}-{}-4{}-a{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(13, 3),
+                     hex.substr(17, 3), hex.substr(20));
 }
 
 ice::Change IcebergTables::NewChange(ice::Operation operation) {
@@ -99,113 +72,40 @@ ice::ReadObject IcebergTables::Reader(const std::string& name, const std::string
   };
 }
 
-Result<int64_t> IcebergTables::Hint(const TablePlace& place) {
-  auto hint = store_.Get(HintKey(place));
-  if (!hint.ok()) {
-    if (IsNotFound(hint.error())) return 0;
-    return std::move(hint).error();
-  }
-  return Digits(*hint).value_or(0);
-}
-
-Result<int64_t> IcebergTables::HighestListed(const TablePlace& place) {
-  int64_t highest = 0;
-  for (const auto& object : TRY(store::ListAll(store_, place.Key("metadata/v")))) {
-    highest = std::max(highest, MetadataVersion(object.key).value_or(0));
-  }
-  return highest;
-}
-
-// The hint is a hint: what it names must be there, and later versions may be.
-Result<IcebergHead> IcebergTables::Head(const TablePlace& place, int64_t* hinted) {
-  int64_t version = TRY(Hint(place));
-  *hinted = version;
-  std::string bytes;
-  bool listed = version == 0;
-  if (listed) version = TRY(HighestListed(place));
-  for (int64_t next = std::max<int64_t>(version, 1);; ++next) {
-    auto read = ReadChecked(store_, MetadataKey(place, next));
-    if (read.ok()) {
-      bytes = std::move(*read);
-      version = next;
-      continue;
-    }
-    if (!IsNotFound(read.error())) return std::move(read).error();
-    if (!bytes.empty()) break;
-    // Neither the hint's version nor the first: old ones were cleaned up, or there is no table.
-    if (listed) return NoSuchTable(place);
-    listed = true;
-    next = TRY(HighestListed(place)) - 1;
-    if (next < 0) return NoSuchTable(place);
-  }
-  IcebergHead head;
-  head.version = version;
-  head.location = place.Location(MetadataKey(place, version));
-  auto parsed = ice::ParseMetadata(bytes);
-  if (!parsed.ok()) {
-    return Error(parsed.error()).Context("'" + MetadataKey(place, version) + "'");
-  }
-  head.metadata = std::move(*parsed);
-  return head;
-}
-
 Result<IcebergHead> IcebergTables::Load(const std::string& name) {
   TRY(CheckTableName(name));
-  int64_t hinted = 0;
-  return Head(Place(name), &hinted);
-}
-
-// Best effort: a reader that finds an old hint sees an old snapshot, whole. Never goes back.
-void IcebergTables::MoveHint(const TablePlace& place, int64_t version) {
-  const std::string key = HintKey(place);
-  for (int i = 0; i < kHintTries; ++i) {
-    const auto head = store_.Head(key);
-    const auto now = Hint(place);
-    if (now.ok() && *now >= version) return;
-    store::PutOptions options;
-    options.content_type = "text/plain";
-    if (head.ok()) {
-      options.precondition = store::Precondition::kIfMatch;
-      options.if_match_etag = head->etag;
-    } else {
-      options.precondition = store::Precondition::kIfAbsent;
-    }
-    if (store_.Put(key, std::to_string(version), options).ok()) return;
-  }
-  LogWarn("catalog.hint_not_moved", {{"table", place.name()}, {"version", version}});
+  return heads_->Load(Place(name));
 }
 
 Result<IcebergHead> IcebergTables::Create(const std::string& name, ice::NewTable table) {
   TRY(CheckTableName(name));
   const TablePlace place = Place(name);
-  if (table.uuid.empty()) {
-    const std::string hex = Nonce() + Nonce();
-    table.uuid = fmt::format("{}-{}-4{}-a{}-{}", hex.substr(0, 8), hex.substr(8, 4),
-                             hex.substr(13, 3), hex.substr(17, 3), hex.substr(20));
-  }
+  if (table.uuid.empty()) table.uuid = NewUuid();
   table.location = place.location();
   table.now_ms = clock_.NowMs();
-  int64_t hinted = 0;
-  const auto there = Head(place, &hinted);
-  const bool exists = there.ok() || !IsNotFound(there.error());
+  auto there = heads_->Load(place);
   if (there.ok() && there->metadata.uuid != table.uuid) {
     return MakeError(ErrorKind::kConflict, "TABLE_EXISTS",
                      fmt::format("the Iceberg table '{}' exists", name));
   }
-  if (exists) return there;
-  IcebergHead head;
-  head.metadata = ice::CreateMetadata(std::move(table));
-  head.version = 1;
-  head.location = place.Location(MetadataKey(place, 1));
-  TRY(ice::CheckMetadata(head.metadata, nullptr));
-  const PutOutcome put =
-      TRY(PutNew(store_, MetadataKey(place, 1), ice::WriteMetadata(head.metadata), kJson));
-  if (put == PutOutcome::kRejected) {
-    return MakeError(ErrorKind::kConflict, "TABLE_EXISTS",
-                     fmt::format("the Iceberg table '{}' was just created by another", name));
-  }
-  MoveHint(place, 1);
-  return head;
+  if (there.ok() || !IsNotFound(there.error())) return there;
+  return heads_->Create(place, ice::CreateMetadata(std::move(table)));
+}
+
+Result<IcebergHead> IcebergTables::CreateAs(const std::string& name,
+                                            const ice::TableMetadata& first) {
+  TRY(CheckTableName(name));
+  return heads_->Create(Place(name), first);
+}
+
+Status IcebergTables::Drop(const std::string& name) {
+  TRY(CheckTableName(name));
+  return heads_->Drop(Place(name));
+}
+
+Result<bool> IcebergTables::Exists(const std::string& name) {
+  TRY(CheckTableName(name));
+  return heads_->Exists(Place(name));
 }
 
 // One commit over its attempts: what it has put, and what of it is in vain in the end.
@@ -216,8 +116,7 @@ class IcebergTables::CommitRun {
 
   Result<IcebergCommit> Run() {
     for (uint32_t i = 0; i < tables_.options_.commit_attempts_max; ++i) {
-      int64_t hinted = 0;
-      const IcebergHead head = TRY(tables_.Head(place_, &hinted));
+      const IcebergHead head = TRY(tables_.heads_->Load(place_));
       auto built = ice::BuildCommit(head.metadata, head.location, change_, Now(i),
                                     tables_.Reader(place_.name(), head.metadata.location));
       if (!built.ok()) {
@@ -225,26 +124,17 @@ class IcebergTables::CommitRun {
         return std::move(built).error();
       }
       if (built->already_done) {
-        if (hinted < head.version) tables_.MoveHint(place_, head.version);
+        tables_.heads_->Settle(place_, head);
         Sweep(head.metadata.FindSnapshot(change_.snapshot_id));
         return Done(head.version, i + 1, true);
       }
       TRY(PutObjects(*built, head.metadata.location));
       kAfterObjects.Hit();
-      const int64_t version = head.version + 1;
-      const std::string bytes = ice::WriteMetadata(built->next);
-      if (bytes.size() > ice::kMetadataBytesMax) {
-        return MakeError(ErrorKind::kExhausted, "METADATA_TOO_LARGE",
-                         "the table's metadata is too large: expire snapshots");
-      }
-      const PutOutcome put =
-          TRY(PutNew(tables_.store_, MetadataKey(place_, version), bytes, kJson));
+      IcebergHead done;
+      const PutOutcome put = TRY(tables_.heads_->Swap(place_, head, built->next, &done));
       if (put == PutOutcome::kRejected) continue;
-      kAfterMetadata.Hit();
-      tables_.MoveHint(place_, version);
-      kAfterHint.Hit();
       Sweep(built->next.current());
-      return Done(version, i + 1, false);
+      return Done(done.version, i + 1, false);
     }
     return MakeError(ErrorKind::kConflict, "TOO_MANY_CONFLICTS",
                      fmt::format("'{}': {} commits of others came first", place_.name(),
@@ -321,20 +211,11 @@ Result<IcebergHead> IcebergTables::Update(const std::string& name, const NextMet
   TRY(CheckTableName(name));
   const TablePlace place = Place(name);
   for (uint32_t i = 0; i < options_.commit_attempts_max; ++i) {
-    int64_t hinted = 0;
-    IcebergHead head = TRY(Head(place, &hinted));
+    const IcebergHead head = TRY(heads_->Load(place));
     std::optional<ice::TableMetadata> metadata = TRY(next(head));
     if (!metadata) return head;
-    const int64_t version = head.version + 1;
-    const PutOutcome put =
-        TRY(PutNew(store_, MetadataKey(place, version), ice::WriteMetadata(*metadata), kJson));
-    if (put == PutOutcome::kRejected) continue;
-    kAfterMetadata.Hit();
-    MoveHint(place, version);
-    head.metadata = std::move(*metadata);
-    head.version = version;
-    head.location = place.Location(MetadataKey(place, version));
-    return head;
+    IcebergHead done;
+    if (TRY(heads_->Swap(place, head, *metadata, &done)) == PutOutcome::kDone) return done;
   }
   return MakeError(ErrorKind::kConflict, "TOO_MANY_CONFLICTS",
                    fmt::format("'{}': others' commits came first", name));

@@ -1,13 +1,11 @@
-// Iceberg tables on an object store: `catalog/{table}/metadata/v{n}.metadata.json`, each put only
-// if it is not there yet, and `version-hint.text` behind them, which never goes back.
+// Iceberg tables whose files are on an object store.
 //
 // A commit:
-//  1. The head: the hint's version, or a later one that is there (its writer may have died before
-//     the hint). 2. The next metadata is built (table/iceberg/commit.h). 3. Its manifests and list
-//     are put, under names of this run. 4. v{n+1} is put. Rejected: from 1 again, on the new head,
-//     everything validated anew. Unknown: kUnknown, and nothing is cleaned up; the same change,
-//     committed again, finds itself done or is done then. 5. The hint. From 4 on the commit is
-//     there, whatever happens.
+//  1. The head (iceberg_heads.h). 2. The next metadata is built (table/iceberg/commit.h). 3. Its
+//     manifests and list are put, under names of this run. 4. It becomes the head. Rejected: from 1
+//     again, on the new head, everything validated anew. Unknown: kUnknown, and nothing is cleaned
+//     up; the same change, committed again, finds itself done or is done then. From 4 on the commit
+//     is there, whatever happens.
 //  What an attempt put in vain is deleted once it is certain which attempt, if any, has won.
 //
 // Thread-safe if the store is; any number of processes may commit to one table where the store
@@ -20,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/store_heads.h"
 #include "catalog/table_place.h"
 #include "core/clock.h"
 #include "core/result.h"
@@ -35,12 +34,6 @@ struct CatalogOptions {
   uint32_t commit_attempts_max = 32;
 };
 
-struct IcebergHead {
-  table::iceberg::TableMetadata metadata;
-  int64_t version = 0;
-  std::string location;  // of the metadata file
-};
-
 struct IcebergCommit {
   int64_t snapshot_id = 0;
   int64_t version = 0;
@@ -51,12 +44,17 @@ struct IcebergCommit {
 class IcebergTables {
  public:
   IcebergTables(store::ObjectStore& store, const Clock& clock, Random& random,
-                CatalogOptions options);
+                CatalogOptions options, IcebergHeads* heads = nullptr);  // none: the store's
 
   // kNotFound, NO_SUCH_TABLE.
   Result<IcebergHead> Load(const std::string& name);
   // kConflict, TABLE_EXISTS. location is filled in, a uuid too if it is empty.
   Result<IcebergHead> Create(const std::string& name, table::iceberg::NewTable table);
+  // As Create, of metadata that is whole: its location is taken as it is.
+  Result<IcebergHead> CreateAs(const std::string& name, const table::iceberg::TableMetadata& first);
+  // From now on there is no such table; its files stay. kNotFound, NO_SUCH_TABLE.
+  Status Drop(const std::string& name);
+  Result<bool> Exists(const std::string& name);
   Result<IcebergCommit> Commit(const std::string& name, const table::iceberg::Change& change);
 
   // Makes the schema fit files with these columns; nothing is written if it does.
@@ -71,25 +69,21 @@ class IcebergTables {
   TablePlace Place(const std::string& name) const;
   store::ObjectStore& store() { return store_; }
   const Clock& clock() const { return clock_; }
+  IcebergHeads& heads() { return *heads_; }
   std::string Nonce();  // 16 hex digits
+  std::string NewUuid();
 
  private:
   class CommitRun;
-  Result<IcebergHead> Head(const TablePlace& place, int64_t* hinted);
-  Result<int64_t> Hint(const TablePlace& place);
-  Result<int64_t> HighestListed(const TablePlace& place);
-  void MoveHint(const TablePlace& place, int64_t version);
 
   store::ObjectStore& store_;
   const Clock& clock_;
   const CatalogOptions options_;
+  StoreHeads own_heads_;
+  IcebergHeads* const heads_;
 
   std::mutex mutex_;
   Random& random_;  // guarded by mutex_
 };
-
-std::string MetadataKey(const TablePlace& place, int64_t version);
-// v{n}.metadata.json's n; nothing for another name.
-std::optional<int64_t> MetadataVersion(std::string_view key);
 
 }  // namespace varve::catalog

@@ -23,7 +23,7 @@ Result<Formats> LakeTables::FormatsOf(const std::string& name) {
     return !TRY(iceberg_.store().List(place.Key(below), "", 1)).objects.empty();
   };
   Formats formats;
-  formats.iceberg = TRY(any("metadata/v"));
+  formats.iceberg = TRY(iceberg_.Exists(name));
   formats.delta = TRY(any("_delta_log/0"));
   return formats;
 }
@@ -35,7 +35,7 @@ Result<std::vector<std::string>> LakeTables::List() {
   std::string after;
   while (true) {
     const store::ListPage page = TRY(iceberg_.store().List(prefix, after, 1));
-    if (page.objects.empty()) return names;
+    if (page.objects.empty()) break;
     const std::string& key = page.objects[0].key;
     const size_t slash = key.find('/', prefix.size());
     if (slash == std::string::npos) {
@@ -47,6 +47,12 @@ Result<std::vector<std::string>> LakeTables::List() {
     if (!seen && CheckTableName(name).ok() && TRY(FormatsOf(name)).any()) names.push_back(name);
     after = key.substr(0, slash) + "/~~~~";  // behind every key of the table that varve writes
   }
+  for (std::string& name : TRY(iceberg_.heads().List())) {
+    if (CheckTableName(name).ok()) names.push_back(std::move(name));
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
 }
 
 Status LakeTables::Create(const std::string& name, const TableShape& shape, Formats formats) {

@@ -8,6 +8,7 @@
 #include "catalog/lease.h"
 #include "core/crash_point.h"
 #include "core/log.h"
+#include "table/iceberg/update.h"
 
 namespace varve::catalog {
 namespace {
@@ -38,6 +39,12 @@ Status Maintenance::AddIcebergReferences(const std::string& name, std::set<std::
     keys.insert(MetadataKey(place, v));
   }
   for (const auto& entry : metadata.metadata_log) TRY(add(entry.file));
+  std::vector<std::string> more = ice::StatisticsFiles(metadata);
+  more.push_back(head.location);
+  for (const std::string& file : more) {
+    // One that lies elsewhere is not ours to delete.
+    if (auto key = place.KeyOf(file, metadata.location); key.ok()) keys.insert(std::move(*key));
+  }
   for (const ice::Snapshot& snapshot : metadata.snapshots) {
     TRY(add(snapshot.manifest_list));
     for (const ice::ManifestFile& row :
@@ -190,18 +197,26 @@ Result<Cleaned> Maintenance::RemoveOrphans(const std::string& name, const CleanO
   const TablePlace place = iceberg.Place(name);
   const Lease lease = TRY(Lease::Take(iceberg.store(), iceberg.clock(), LeaseKey(place), kLeaseMs));
   std::vector<std::string> candidates;
+  int64_t last_version = 0;
+  bool was_dropped = false;
   for (const char* folder : {"data/", "manifests/", "metadata/"}) {
     for (const auto& object : TRY(store::ListAll(iceberg.store(), place.Key(folder)))) {
       const bool hint = object.key.ends_with("/version-hint.text");
-      if (!hint && object.modified_ms < options.older_than_ms) candidates.push_back(object.key);
+      const bool dropped = object.key == DroppedKey(place);
+      last_version = std::max(last_version, MetadataVersion(object.key).value_or(0));
+      was_dropped = was_dropped || dropped;
+      if (!hint && !dropped && object.modified_ms < options.older_than_ms) {
+        candidates.push_back(object.key);
+      }
     }
   }
   const Formats formats = TRY(tables_.FormatsOf(name));
-  if (!formats.any()) {
+  if (!formats.any() && !was_dropped) {
     return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
                      fmt::format("there is no table '{}'", name));
   }
-  const std::set<std::string> needed = TRY(References(name));
+  std::set<std::string> needed = TRY(References(name));
+  needed.insert(MetadataKey(place, last_version));  // it says that the table was dropped
   std::erase_if(candidates, [&](const std::string& key) { return needed.contains(key); });
   Cleaned cleaned;
   TRY(Delete(name, candidates, options.dry_run, cleaned));

@@ -42,6 +42,7 @@ class Auth {
   // kForbidden ORIGIN_NOT_ALLOWED.
   Result<Principal> Authenticate(const RequestHead& head, bool peer_is_loopback) const;
 
+  bool IsKey(std::string_view text) const { return Find(text) != nullptr; }
   bool has_keys() const { return !entries_.empty(); }
   bool OriginAllowed(std::string_view origin) const;
 

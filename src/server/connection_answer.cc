@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "server/connection.h"
+#include "server/iceberg_error.h"
 #include "server/websocket.h"
 
 namespace varve::server {
@@ -67,6 +68,9 @@ Task<Connection::Next> Connection::WriteAnswer(std::shared_ptr<Exchange> exchang
     }
     if (step == Exchange::Step::kReply) {
       status = output.response.status;
+      if (status >= 400 && exchange->head.path.starts_with(kIcebergPath)) {
+        ToIcebergForm(output.response);
+      }
       close = close || output.response.close;
       output.response.close = close;
       co_await WriteResponse(*exchange, std::move(output.response));

@@ -118,6 +118,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(ServerOptions options, Ser
   AddWorkflowRoutes(impl->state);
   AddMigrationRoutes(impl->state);
   AddOperationRoutes(impl->state);
+  AddIcebergRoutes(impl->state);
   TRY(impl->Listen());
   Impl* raw = impl.get();
   asio::co_spawn(

@@ -26,7 +26,8 @@ struct Limits {
   uint64_t ingest_body_bytes_max = 1 << 20;  // as sent, and decompressed
   uint64_t tail_body_bytes_max = 4 << 20;    // also a WebSocket message
   uint64_t query_body_bytes_max = 128 << 10;
-  uint64_t queue_body_bytes_max = 14 << 20;      // 100 messages of 128 kB
+  uint64_t queue_body_bytes_max = 14 << 20;  // 100 messages of 128 kB
+  uint64_t iceberg_body_bytes_max = 4 << 20;
   uint64_t bodies_bytes_max = 128 << 20;         // of all requests being served, decompressed too
   uint32_t decompress_ratio_max = 1000;          // above the first MiB of output
   uint32_t head_ms_max = 10'000;                 // a request's first byte to its head's last

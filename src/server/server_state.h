@@ -66,6 +66,7 @@ void AddStoreRoutes(ServerState& state);
 void AddCompactionRoutes(ServerState& state);
 void AddWorkflowRoutes(ServerState& state);
 void AddMigrationRoutes(ServerState& state);
+void AddIcebergRoutes(ServerState& state);
 void AddOperationRoutes(ServerState& state);
 
 }  // namespace varve::server

@@ -16,6 +16,9 @@ namespace compact {
 class WindowConsumer;
 class WindowTracker;
 }  // namespace compact
+namespace catalog {
+struct DeltaOptions;
+}
 namespace ingest {
 class Ingest;
 class WebhookVerifier;
@@ -53,6 +56,7 @@ struct Services {
   compact::WindowConsumer* window_consumer = nullptr;
   workflow::WorkflowStore* workflows = nullptr;
   std::function<void()> wake_workflows;  // an operator has wished something
+  const catalog::DeltaOptions* tables = nullptr;  // of the store's tables, where they are served
   LiveFeed* live_feed = nullptr;
   // An Error: not ready, and why (replaying, the journal refuses).
   std::function<Status()> ready;

@@ -56,7 +56,9 @@ Result<std::string> Inflate(std::string_view bytes) {
     done = inflate(&stream, Z_NO_FLUSH);
     out.resize(out.size() - stream.avail_out);
   }
-  const bool all = done == Z_STREAM_END && stream.avail_in == 0;
+  // PyIceberg leaves the end of zlib's wrapper, its checksum, behind the raw stream.
+  constexpr uInt kWrapperBytesMax = 4;
+  const bool all = done == Z_STREAM_END && stream.avail_in <= kWrapperBytesMax;
   inflateEnd(&stream);
   if (!all) return Corrupt("a block does not decompress");
   return out;

@@ -75,11 +75,33 @@ inline Result<std::map<std::string, std::string>> Strings(const Json& object, co
   return out;
 }
 
+inline constexpr size_t kJsonDepthMax = 256;
+
+// Whether no brackets are nested deeper than that: whoever writes or frees JSON recurses.
+inline bool IsShallow(std::string_view text) {
+  size_t depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      quoted = c != '"';
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kJsonDepthMax) return false;
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return true;
+}
+
 inline Result<Json> ParseObject(std::string_view text, size_t bytes_max) {
   if (text.size() > bytes_max) {
     return MakeError(ErrorKind::kCorrupt, "BAD_METADATA", "it is larger than any metadata");
   }
-  Json json = Json::parse(text, nullptr, false);
+  Json json = IsShallow(text) ? Json::parse(text, nullptr, false) : Json();
   if (!json.is_object()) {
     return MakeError(ErrorKind::kCorrupt, "BAD_METADATA", "it is no JSON object, or cut short");
   }

@@ -47,11 +47,13 @@ struct Field {
   std::string name;
   bool required = false;
   Type type;
+  std::string doc = {};
 };
 
 struct Schema {
   int32_t id = 0;
   std::vector<Field> fields;
+  std::vector<int32_t> identifier_ids = {};  // of the columns that tell rows apart, if any
 };
 
 inline constexpr int kSchemaDepthMax = 32;

@@ -12,6 +12,7 @@
 #include "table/file_footer.h"
 #include "table/iceberg/manifest.h"
 #include "table/iceberg/metadata.h"
+#include "table/iceberg/update.h"
 
 namespace varve::table {
 
@@ -28,6 +29,29 @@ inline Schema FuzzSchema() {
 }
 
 inline PartitionSpec FuzzSpec() { return ParsePartitioning("hour(c0),c1", FuzzSchema()).value(); }
+
+// A request that was read is read again from what is written of it, and what it makes of a table is
+// metadata.
+inline void FuzzCommitRequest(std::string_view input) {
+  const auto request = iceberg::ParseCommitRequest(input);
+  CHECK(request.ok() || request.error().kind == ErrorKind::kInvalid);
+  if (!request.ok()) return;
+  const std::string again = iceberg::WriteCommitRequest(*request);
+  const auto twice = iceberg::ParseCommitRequest(again);
+  CHECK(twice.ok());
+  CHECK(iceberg::WriteCommitRequest(*twice) == again);
+  iceberg::NewTable table;
+  table.uuid = "u";
+  table.location = "/lake/catalog/t";
+  table.schema = FuzzSchema();
+  table.spec = FuzzSpec();
+  const iceberg::TableMetadata base = iceberg::CreateMetadata(std::move(table));
+  (void)iceberg::CheckRequirements(request->requirements, &base);
+  const auto next = iceberg::ApplyUpdates(base, "/lake/v1", request->updates, 1000);
+  if (!next.ok()) return;
+  CHECK(iceberg::ParseMetadata(iceberg::WriteMetadata(*next)).ok());
+  CHECK(iceberg::CheckMetadata(*next, &base, iceberg::Step::kUpdates).ok());
+}
 
 // Any bytes may be a manifest, a list, metadata, a commit or a footer. What is taken is taken
 // whole: metadata that was read is read again from what is written of it.
@@ -50,6 +74,7 @@ inline void FuzzTableBytes(std::string_view input) {
     CHECK(iceberg::WriteMetadata(*twice) == again);
     (void)iceberg::CheckMetadata(*metadata, nullptr);
   }
+  FuzzCommitRequest(input);
   const auto commit = delta::ParseCommit(input);
   if (commit.ok()) {
     delta::State state;
@@ -100,6 +125,16 @@ inline std::vector<std::string> FuzzSeeds() {
   seeds.push_back(iceberg::WriteMetadata(metadata));
   const delta::Commit commit = delta::CreateCommit("id", "t", schema, {}, "c", 1).value();
   seeds.push_back(delta::WriteCommit(commit).value());
+  seeds.push_back(R"({"requirements":[{"type":"assert-ref-snapshot-id","ref":"main",
+    "snapshot-id":null}],"updates":[{"action":"add-schema","schema":{"type":"struct","schema-id":1,
+    "fields":[{"id":4,"name":"d","required":false,"type":"long","doc":"x"}]}},
+    {"action":"set-current-schema","schema-id":-1},
+    {"action":"add-spec","spec":{"fields":[{"source-id":4,"transform":"identity","name":"d"}]}},
+    {"action":"add-snapshot","snapshot":{"snapshot-id":9,"sequence-number":1,"timestamp-ms":5,
+    "manifest-list":"/l","summary":{"operation":"append"}}},
+    {"action":"set-snapshot-ref","ref-name":"main","type":"branch","snapshot-id":9},
+    {"action":"set-statistics","statistics":{"snapshot-id":9,"statistics-path":"/s"}},
+    {"action":"set-properties","updates":{"a":"b"}}]})");
   return seeds;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compact/window_consumer.h"
+#include "catalog/delta_tables.h"
 #include "core/clock.h"
 #include "ingest/webhook.h"
 #include "queue/sqlite_queue.h"
@@ -55,6 +56,8 @@ struct RunningServer {
     services.store = &store;
     services.windows = windows.get();
     services.window_consumer = window_consumer.get();
+    tables.catalog.root = "memory://lake";
+    services.tables = &tables;
     services.live_feed = &live;
     auto opened_workflows = workflow::WorkflowStore::Open(*database, clock, SystemRandom());
     EXPECT_TRUE(opened_workflows.ok());
@@ -88,6 +91,7 @@ struct RunningServer {
   }
 
   store::MemoryStore store;
+  catalog::DeltaOptions tables;
   ingest::WebhookVerifier webhooks;
   std::unique_ptr<state::Database> database;
   std::unique_ptr<queue::SqliteQueue> queue;

@@ -358,7 +358,7 @@ Result<TableMetadata> WithSchema(const TableMetadata& base, const std::string& b
   for (const Schema& old : base.schemas) schema.id = std::max(schema.id, old.id + 1);
   next.last_column_id = evolution.last_column_id;
   next.current_schema_id = schema.id;
-  next.properties[kNameMapping] = NameMappingJson(schema);
+  next.properties[kNameMapping] = NameMappingJson(schema, next.properties[kNameMapping]);
   next.schemas.push_back(std::move(schema));
   TRY(CheckMetadata(next, &base));
   return next;

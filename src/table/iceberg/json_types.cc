@@ -1,5 +1,7 @@
 #include "table/iceberg/json_types.h"
 
+#include <algorithm>
+
 #include "table/iceberg/metadata.h"
 
 namespace varve::table::iceberg {
@@ -13,6 +15,7 @@ OrderedJson FieldToJson(const Field& field) {
   json["name"] = field.name;
   json["required"] = field.required;
   json["type"] = TypeToJson(field.type);
+  if (!field.doc.empty()) json["doc"] = field.doc;
   return json;
 }
 
@@ -60,6 +63,7 @@ Result<std::vector<Field>> FieldsFrom(const Json& json, int depth) {
     field.name = TRY(Need<std::string>(one, "name"));
     field.required = TRY(Need<bool>(one, "required"));
     field.type = TRY(TypeFrom(one["type"], depth + 1));
+    field.doc = TRY(Optional<std::string>(one, "doc")).value_or("");
     out.push_back(std::move(field));
   }
   return out;
@@ -98,13 +102,33 @@ Result<Type> TypeFrom(const Json& json, int depth) {
   return type;
 }
 
-OrderedJson MappingOf(const std::vector<Field>& fields) {
+// The old mapping's entry of the field; empty where it has none.
+const OrderedJson& EntryOf(const OrderedJson& mapping, int32_t field_id) {
+  static const OrderedJson none = OrderedJson::object();
+  if (!mapping.is_array()) return none;
+  for (const OrderedJson& one : mapping) {
+    if (one.is_object() && one.value("field-id", OrderedJson()) == field_id) return one;
+  }
+  return none;
+}
+
+// A column keeps the names it had, but for those that are another's now.
+OrderedJson MappingOf(const std::vector<Field>& fields, const OrderedJson& old) {
   OrderedJson out = OrderedJson::array();
   for (const Field& field : fields) {
+    const OrderedJson before = EntryOf(old, field.id);
     OrderedJson one;
     one["field-id"] = field.id;
     one["names"] = {field.name};
-    if (!field.type.fields.empty()) one["fields"] = MappingOf(field.type.fields);
+    for (const OrderedJson& name : before.value("names", OrderedJson::array())) {
+      const bool taken =
+          !name.is_string() || std::any_of(fields.begin(), fields.end(),
+                                           [&](const Field& other) { return name == other.name; });
+      if (!taken) one["names"].push_back(name);
+    }
+    if (!field.type.fields.empty()) {
+      one["fields"] = MappingOf(field.type.fields, before.value("fields", OrderedJson()));
+    }
     out.push_back(std::move(one));
   }
   return out;
@@ -116,6 +140,7 @@ OrderedJson ToJson(const Schema& schema) {
   OrderedJson json;
   json["type"] = "struct";
   json["schema-id"] = schema.id;
+  if (!schema.identifier_ids.empty()) json["identifier-field-ids"] = schema.identifier_ids;
   json["fields"] = OrderedJson::array();
   for (const Field& field : schema.fields) json["fields"].push_back(FieldToJson(field));
   return json;
@@ -161,6 +186,10 @@ Result<Schema> SchemaFrom(const Json& json) {
   Schema schema;
   schema.id = TRY(Need<int32_t>(json, "schema-id"));
   schema.fields = TRY(FieldsFrom(json, 0));
+  for (const Json& id : *TRY(Array(json, "identifier-field-ids", false))) {
+    if (!Holds<int32_t>(id)) return BadMember("identifier-field-ids");
+    schema.identifier_ids.push_back(id.get<int32_t>());
+  }
   return schema;
 }
 
@@ -198,6 +227,9 @@ Result<SortOrder> OrderFrom(const Json& json) {
 
 std::string SchemaJson(const Schema& schema) { return ToJson(schema).dump(); }
 std::string SpecFieldsJson(const PartitionSpec& spec) { return FieldsToJson(spec).dump(); }
-std::string NameMappingJson(const Schema& schema) { return MappingOf(schema.fields).dump(); }
+
+std::string NameMappingJson(const Schema& schema, std::string_view old) {
+  return MappingOf(schema.fields, OrderedJson::parse(old, nullptr, false)).dump();
+}
 
 }  // namespace varve::table::iceberg

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "table/iceberg/json_types.h"
+#include "table/iceberg/snapshot_json.h"
 
 namespace varve::table::iceberg {
 namespace {
@@ -38,31 +38,6 @@ const T* FindById(const std::vector<T>& items, Id id) {
     if (item.id == id) return &item;
   }
   return nullptr;
-}
-
-Result<Snapshot> SnapshotFrom(const Json& json) {
-  if (!json.is_object()) return BadMember("snapshots");
-  Snapshot snapshot;
-  snapshot.id = TRY(Need<int64_t>(json, "snapshot-id"));
-  snapshot.parent_id = TRY(Optional<int64_t>(json, "parent-snapshot-id"));
-  snapshot.sequence_number = TRY(Optional<int64_t>(json, "sequence-number")).value_or(0);
-  snapshot.timestamp_ms = TRY(Need<int64_t>(json, "timestamp-ms"));
-  snapshot.manifest_list = TRY(Need<std::string>(json, "manifest-list"));
-  snapshot.schema_id = TRY(Optional<int32_t>(json, "schema-id"));
-  snapshot.summary = TRY(Strings(json, "summary"));
-  if (!snapshot.summary.contains("operation")) return BadMember("summary.operation");
-  return snapshot;
-}
-
-Result<Ref> RefFrom(const Json& json) {
-  if (!json.is_object()) return BadMember("refs");
-  Ref ref;
-  ref.snapshot_id = TRY(Need<int64_t>(json, "snapshot-id"));
-  ref.is_branch = TRY(Need<std::string>(json, "type")) == "branch";
-  for (const char* name : {"max-ref-age-ms", "max-snapshot-age-ms", "min-snapshots-to-keep"}) {
-    if (const auto value = TRY(Optional<int64_t>(json, name))) ref.retention[name] = *value;
-  }
-  return ref;
 }
 
 Status ReadHistory(const Json& json, TableMetadata& out) {
@@ -113,29 +88,11 @@ Status ReadShape(const Json& json, TableMetadata& out) {
   return {};
 }
 
-OrderedJson SnapshotJson(const Snapshot& snapshot) {
-  OrderedJson json;
-  json["sequence-number"] = snapshot.sequence_number;
-  json["snapshot-id"] = snapshot.id;
-  if (snapshot.parent_id) json["parent-snapshot-id"] = *snapshot.parent_id;
-  json["timestamp-ms"] = snapshot.timestamp_ms;
-  OrderedJson& summary = json["summary"];
-  summary["operation"] = snapshot.summary.at("operation");
-  for (const auto& [key, value] : snapshot.summary) summary[key] = value;
-  json["manifest-list"] = snapshot.manifest_list;
-  if (snapshot.schema_id) json["schema-id"] = *snapshot.schema_id;
-  return json;
-}
-
 void WriteHistory(const TableMetadata& metadata, OrderedJson& json) {
   if (metadata.current_snapshot_id) json["current-snapshot-id"] = *metadata.current_snapshot_id;
   if (!metadata.refs.empty()) {
     for (const auto& [name, ref] : metadata.refs) {
-      OrderedJson one;
-      one["snapshot-id"] = ref.snapshot_id;
-      one["type"] = ref.is_branch ? "branch" : "tag";
-      for (const auto& [key, value] : ref.retention) one[key] = value;
-      json["refs"][name] = std::move(one);
+      json["refs"][name] = RefJson(ref);
     }
   }
   json["snapshots"] = OrderedJson::array();
@@ -157,6 +114,53 @@ void WriteHistory(const TableMetadata& metadata, OrderedJson& json) {
 }
 
 }  // namespace
+
+Result<Snapshot> SnapshotFrom(const Json& json) {
+  if (!json.is_object()) return BadMember("snapshots");
+  Snapshot snapshot;
+  snapshot.id = TRY(Need<int64_t>(json, "snapshot-id"));
+  snapshot.parent_id = TRY(Optional<int64_t>(json, "parent-snapshot-id"));
+  snapshot.sequence_number = TRY(Optional<int64_t>(json, "sequence-number")).value_or(0);
+  snapshot.timestamp_ms = TRY(Need<int64_t>(json, "timestamp-ms"));
+  snapshot.manifest_list = TRY(Need<std::string>(json, "manifest-list"));
+  snapshot.schema_id = TRY(Optional<int32_t>(json, "schema-id"));
+  snapshot.summary = TRY(Strings(json, "summary"));
+  if (!snapshot.summary.contains("operation")) return BadMember("summary.operation");
+  return snapshot;
+}
+
+Result<Ref> RefFrom(const Json& json) {
+  if (!json.is_object()) return BadMember("refs");
+  Ref ref;
+  ref.snapshot_id = TRY(Need<int64_t>(json, "snapshot-id"));
+  ref.is_branch = TRY(Need<std::string>(json, "type")) == "branch";
+  for (const char* name : {"max-ref-age-ms", "max-snapshot-age-ms", "min-snapshots-to-keep"}) {
+    if (const auto value = TRY(Optional<int64_t>(json, name))) ref.retention[name] = *value;
+  }
+  return ref;
+}
+
+OrderedJson SnapshotJson(const Snapshot& snapshot) {
+  OrderedJson json;
+  json["sequence-number"] = snapshot.sequence_number;
+  json["snapshot-id"] = snapshot.id;
+  if (snapshot.parent_id) json["parent-snapshot-id"] = *snapshot.parent_id;
+  json["timestamp-ms"] = snapshot.timestamp_ms;
+  OrderedJson& summary = json["summary"];
+  summary["operation"] = snapshot.summary.at("operation");
+  for (const auto& [key, value] : snapshot.summary) summary[key] = value;
+  json["manifest-list"] = snapshot.manifest_list;
+  if (snapshot.schema_id) json["schema-id"] = *snapshot.schema_id;
+  return json;
+}
+
+OrderedJson RefJson(const Ref& ref) {
+  OrderedJson json;
+  json["snapshot-id"] = ref.snapshot_id;
+  json["type"] = ref.is_branch ? "branch" : "tag";
+  for (const auto& [key, value] : ref.retention) json[key] = value;
+  return json;
+}
 
 const Schema* TableMetadata::FindSchema(int32_t id) const { return FindById(schemas, id); }
 const PartitionSpec* TableMetadata::FindSpec(int32_t id) const { return FindById(specs, id); }

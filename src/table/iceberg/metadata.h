@@ -78,7 +78,8 @@ std::string SchemaJson(const Schema& schema);
 std::string SpecFieldsJson(const PartitionSpec& spec);  // a manifest's header has the fields only
 
 // Each column under its own name, and old ones: what readers need for files without field ids.
-std::string NameMappingJson(const Schema& schema);
+// old: the mapping that it follows, if there is one.
+std::string NameMappingJson(const Schema& schema, std::string_view old = {});
 inline constexpr const char* kNameMapping = "schema.name-mapping.default";
 
 struct NewTable {
@@ -93,8 +94,15 @@ struct NewTable {
 // A table without snapshots.
 TableMetadata CreateMetadata(NewTable table);
 
+// How far a metadata may be from the one it follows.
+enum class Step : uint8_t {
+  kOneSnapshot,  // a commit of ours
+  kUpdates,      // others' updates: several snapshots, an older one made current
+};
+
 // What must hold of every metadata that we write, given the one it follows (if any): the first
 // thing that does not. Readers notice some of it late, or never.
-Status CheckMetadata(const TableMetadata& next, const TableMetadata* base);
+Status CheckMetadata(const TableMetadata& next, const TableMetadata* base,
+                     Step step = Step::kOneSnapshot);
 
 }  // namespace varve::table::iceberg

@@ -68,8 +68,10 @@ Status TimesAreOrdered(const TableMetadata& m) {
 }
 
 Status ColumnsAreSound(const TableMetadata& m) {
+  std::set<int32_t> schema_ids;
   for (const Schema& schema : m.schemas) {
     std::set<int32_t> ids;
+    if (!schema_ids.insert(schema.id).second) return Broken("two schemas have one id");
     std::vector<const std::vector<Field>*> waiting = {&schema.fields};
     while (!waiting.empty()) {
       const std::vector<Field>* fields = waiting.back();
@@ -97,6 +99,10 @@ Status FollowsBase(const TableMetadata& next, const TableMetadata& base) {
   }
   if (next.last_column_id < base.last_column_id) return Broken("last-column-id has gone back");
   if (next.last_updated_ms < base.last_updated_ms) return Broken("last-updated-ms has gone back");
+  return {};
+}
+
+Status HasOneSnapshotMore(const TableMetadata& next, const TableMetadata& base) {
   const bool new_snapshot = next.current_snapshot_id != base.current_snapshot_id;
   if (new_snapshot && next.current_snapshot_id) {
     const Snapshot* current = next.current();
@@ -113,7 +119,7 @@ Status FollowsBase(const TableMetadata& next, const TableMetadata& base) {
 
 }  // namespace
 
-Status CheckMetadata(const TableMetadata& next, const TableMetadata* base) {
+Status CheckMetadata(const TableMetadata& next, const TableMetadata* base, Step step) {
   if (next.uuid.empty() || next.location.empty()) return Broken("no uuid or no location");
   if (next.FindSchema(next.current_schema_id) == nullptr) return Broken("no current schema");
   if (next.FindSpec(next.default_spec_id) == nullptr) return Broken("no default spec");
@@ -122,7 +128,9 @@ Status CheckMetadata(const TableMetadata& next, const TableMetadata* base) {
   TRY(SnapshotsAreSound(next));
   TRY(TimesAreOrdered(next));
   TRY(ColumnsAreSound(next));
-  if (base != nullptr) TRY(FollowsBase(next, *base));
+  if (base == nullptr) return {};
+  TRY(FollowsBase(next, *base));
+  if (step == Step::kOneSnapshot) TRY(HasOneSnapshotMore(next, *base));
   return {};
 }
 
