@@ -20,6 +20,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using workflow::WorkflowState;
 
+constexpr uint32_t kAttemptsMax = 4;
+constexpr uint64_t kRetryMsMax = 5'000;
 constexpr auto kWaitStep = std::chrono::milliseconds(20);
 
 bool GoesOn(WorkflowState state) {
@@ -42,8 +44,11 @@ Result<std::unique_ptr<DirectCompaction>> DirectCompaction::Open(
   compact::CompactionOptions options = CompactionOptionsOf(config, paths);
   options.work_directory = paths.own + "/compact-merges";
   options.progress = std::move(progress);
+  Config impatient = config;  // somebody waits for it
+  impatient.workflow.engine.attempts_max = kAttemptsMax;
+  impatient.workflow.engine.retry_max_ms = kRetryMsMax;
   auto workflows =
-      TRY(Workflows::Open(config, paths, *store, *database, nullptr, std::move(options)));
+      TRY(Workflows::Open(impatient, paths, *store, *database, nullptr, std::move(options)));
   return std::unique_ptr<DirectCompaction>(new DirectCompaction(
       std::move(lock), std::move(store), std::move(database), std::move(workflows)));
 }
@@ -120,6 +125,12 @@ Result<size_t> DirectCompaction::RunAll() {
       std::this_thread::sleep_for(kWaitStep);
     }
   }
+}
+
+Status DirectCompaction::Abandon(const std::string& id) {
+  TRY(workflows_->store().Operate(id, workflow::Operation::kCancel));
+  TRY(RunAll());
+  return {};
 }
 
 Result<std::string> DirectCompaction::Summary(const std::string& id) {

@@ -102,9 +102,9 @@ class BatchMerge {
     options.temp_directory = run_.directory();
     options.sync = run_.options.sync;
     options.split_us = SplitMicros(run_.state.partition_by);
-    if (run_.to_table()) {
-      options.timestamps = merge::Timestamps::kMicros;
-      options.field_ids = false;  // the sources' own are not the table's
+    options.field_ids = !run_.to_table();  // the sources' own are not the table's
+    if (run_.to_table() || options.split_us > 0) {
+      options.timestamps = merge::Timestamps::kMicros;  // INT96 cannot be split
     }
     options.cancelled = [this] { return run_.step.stop.stop_requested(); };
     options.progress = [this](const merge::MergeProgress& now) {
@@ -168,7 +168,7 @@ class BatchMerge {
     }
     kFetched.Hit();
     if (!TRY(IsPinned(source))) {
-      LeaveOut(source, SourceState::kChanged, "it was replaced while it was read");
+      LeaveOut(source, SourceFate::kChanged, "it was replaced while it was read");
       Remove(path);
       return std::optional<std::string>();
     }
@@ -182,7 +182,7 @@ class BatchMerge {
     return TRY(compact::IsPinned(run_.store, run_.request.sources[source])).value_or(false);
   }
 
-  void LeaveOut(uint32_t source, SourceState state, std::string why) {
+  void LeaveOut(uint32_t source, SourceFate state, std::string why) {
     run_.state.sources[source].state = state;
     run_.state.sources[source].why = std::move(why);
     std::erase(batch_, source);
@@ -213,7 +213,7 @@ class BatchMerge {
         why.replace(i, local.path.size(), key);
       }
     }
-    LeaveOut(source, SourceState::kQuarantined, std::move(why));
+    LeaveOut(source, SourceFate::kQuarantined, std::move(why));
     return {};
   }
 
@@ -221,7 +221,7 @@ class BatchMerge {
     bool any = false;
     for (const uint32_t source : std::vector<uint32_t>(batch_)) {
       if (TRY(IsPinned(source))) continue;
-      LeaveOut(source, SourceState::kChanged, "it was replaced while it was read");
+      LeaveOut(source, SourceFate::kChanged, "it was replaced while it was read");
       any = true;
     }
     if (!any) return false;

@@ -42,7 +42,7 @@ std::string SignatureOf(const table::Schema& schema) {
 }
 
 void Changed(CompactionState& state, uint32_t source, std::string why) {
-  state.sources[source].state = SourceState::kChanged;
+  state.sources[source].state = SourceFate::kChanged;
   state.sources[source].why = std::move(why);
 }
 
@@ -61,7 +61,7 @@ class Planner {
     }
     for (uint32_t i = 0; i < state_.sources.size(); ++i) {
       if (run_.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
-      if (state_.sources[i].state == SourceState::kTaken) TRY(Look(i));
+      if (state_.sources[i].state == SourceFate::kTaken) TRY(Look(i));
     }
     TRY(ChooseKey());
     QuarantineWithoutKey();
@@ -189,17 +189,21 @@ class Planner {
     const std::string& key = state_.sort_by.front().column;
     const table::Field* field = table::FindField(schema_, key);
     if (field == nullptr) return {};
-    const bool is_time = field->type.id == table::TypeId::kTimestamp ||
-                         field->type.id == table::TypeId::kTimestamptz;
+    const auto can = [&](PartitionBy by) {
+      const table::TypeId type = field->type.id;
+      return type == table::TypeId::kTimestamp || type == table::TypeId::kTimestamptz ||
+             (type == table::TypeId::kDate && by == PartitionBy::kDay);
+    };
     if (!shape_ || !formats_.iceberg) {
-      if (is_time) state_.partition_by = run_.request.settings.partition_by;
+      const PartitionBy wanted = run_.request.settings.partition_by;
+      if (can(wanted)) state_.partition_by = wanted;
       state_.partition_name = fmt::format("{}_{}", key, ToString(state_.partition_by));
       return {};
     }
     const auto& fields = shape_->spec.fields;
     if (fields.empty()) return {};
     const auto wanted = ParsePartitionBy(fields[0].transform);
-    if (fields.size() > 1 || !is_time || fields[0].source_id != field->id || !wanted.ok()) {
+    if (fields.size() > 1 || fields[0].source_id != field->id || !wanted.ok() || !can(*wanted)) {
       return MakeError(ErrorKind::kInvalid, "PARTITIONING_UNSUPPORTED",
                        fmt::format("the table '{}' is partitioned by '{}', which is not the hour "
                                    "or day of '{}', the column that files are sorted by",
@@ -216,7 +220,7 @@ class Planner {
     state_.batches_done = 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < state_.sources.size(); ++i) {
-      if (state_.sources[i].state != SourceState::kTaken) continue;
+      if (state_.sources[i].state != SourceFate::kTaken) continue;
       const uint64_t size = run_.request.sources[i].size;
       if (state_.batches.empty() || bytes + size > run_.request.settings.batch_bytes_max) {
         state_.batches.emplace_back();
@@ -238,7 +242,7 @@ class Planner {
 }  // namespace
 
 void Quarantine(CompactionState& state, uint32_t source, std::string why) {
-  state.sources[source].state = SourceState::kQuarantined;
+  state.sources[source].state = SourceFate::kQuarantined;
   state.sources[source].why = std::move(why);
 }
 
@@ -246,7 +250,7 @@ Status PlanCompaction(CompactionRun& run) {
   TRY(Planner(run).Plan());
   for (uint32_t i = 0; i < run.state.sources.size(); ++i) {
     const CompactionSource& source = run.state.sources[i];
-    if (source.state != SourceState::kQuarantined) continue;
+    if (source.state != SourceFate::kQuarantined) continue;
     LogWarn("compaction.quarantined",
             {{"id", run.id()}, {"key", run.request.sources[i].key}, {"why", source.why}});
   }
@@ -258,25 +262,25 @@ std::string PlanDetail(const CompactionRequest& request, const CompactionState& 
   nlohmann::ordered_json left_out = nlohmann::ordered_json::array();
   for (size_t i = 0; i < state.sources.size(); ++i) {
     const CompactionSource& source = state.sources[i];
-    if (source.state == SourceState::kTaken) {
+    if (source.state == SourceFate::kTaken) {
       bytes += request.sources[i].size;
     } else if (left_out.size() < kShownMax) {
       left_out.push_back(
           {{"key", request.sources[i].key},
-           {"state", source.state == SourceState::kChanged ? "changed" : "quarantined"},
+           {"state", source.state == SourceFate::kChanged ? "changed" : "quarantined"},
            {"why", source.why}});
     }
   }
   std::vector<std::string> keys;
   for (const merge::SortKey& key : state.sort_by) keys.push_back(key.column);
-  return nlohmann::ordered_json({{"files", state.CountOf(SourceState::kTaken)},
+  return nlohmann::ordered_json({{"files", state.CountOf(SourceFate::kTaken)},
                                  {"bytes", bytes},
                                  {"rows", state.rows_taken()},
                                  {"batches", state.batches.size()},
                                  {"sortBy", keys},
                                  {"partitionBy", ToString(state.partition_by)},
-                                 {"quarantined", state.CountOf(SourceState::kQuarantined)},
-                                 {"changed", state.CountOf(SourceState::kChanged)},
+                                 {"quarantined", state.CountOf(SourceFate::kQuarantined)},
+                                 {"changed", state.CountOf(SourceFate::kChanged)},
                                  {"leftOut", std::move(left_out)}})
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

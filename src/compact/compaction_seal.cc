@@ -79,12 +79,11 @@ Result<Sealed> SealOutputs(CompactionRun& run) {
 Status FindRemoved(CompactionRun& run) {
   run.state.removed.clear();
   if (!run.to_table() || !TRY(HasTable(run))) return {};
+  const catalog::SnapshotFiles now = TRY(catalog::FilesAsOf(run.tables, run.state.table, {}));
   std::set<std::string> live;
-  for (table::DataFile& file : TRY(catalog::FilesAsOf(run.tables, run.state.table, {})).files) {
-    live.insert(std::move(file.path));
-  }
+  for (const table::DataFile& file : now.files) live.insert(file.path);
   for (uint32_t i = 0; i < run.state.sources.size(); ++i) {
-    if (run.state.sources[i].state != SourceState::kTaken) continue;
+    if (run.state.sources[i].state != SourceFate::kTaken) continue;
     if (live.contains(run.request.sources[i].key)) run.state.removed.push_back(i);
   }
   return {};

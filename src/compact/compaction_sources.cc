@@ -31,9 +31,9 @@ std::vector<SourceOutcome> OutcomesOf(const CompactionRequest& request,
     outcome.key = request.sources[i].key;
     outcome.etag = request.sources[i].etag;
     outcome.why = source.why;
-    outcome.end = source.state == SourceState::kTaken         ? SourceEnd::kCompacted
-                  : source.state == SourceState::kQuarantined ? SourceEnd::kQuarantined
-                                                              : SourceEnd::kChanged;
+    outcome.end = source.state == SourceFate::kTaken         ? SourceEnd::kCompacted
+                  : source.state == SourceFate::kQuarantined ? SourceEnd::kQuarantined
+                                                             : SourceEnd::kChanged;
     outcomes.push_back(std::move(outcome));
   }
   return outcomes;
@@ -43,7 +43,7 @@ Status DeleteSources(CompactionRun& run) {
   const std::set<std::string> needed = TRY(Needed(run));
   size_t deleted = 0, kept = 0, changed = 0, gone = 0;
   for (size_t i = 0; i < run.state.sources.size(); ++i) {
-    if (run.state.sources[i].state != SourceState::kTaken) continue;
+    if (run.state.sources[i].state != SourceFate::kTaken) continue;
     if (run.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
     const SourceFile& source = run.request.sources[i];
     if (needed.contains(source.key)) {

@@ -34,8 +34,8 @@ Result<CompactionSource> ReadSource(const Json& json) {
   if (!json.is_object()) return Bad("a source is expected");
   CompactionSource source;
   const auto state = TRY(Need<int64_t>(json, "state"));
-  if (state < 0 || state > static_cast<int64_t>(SourceState::kChanged)) return Bad("a state");
-  source.state = static_cast<SourceState>(state);
+  if (state < 0 || state > static_cast<int64_t>(SourceFate::kChanged)) return Bad("a state");
+  source.state = static_cast<SourceFate>(state);
   source.rows = static_cast<uint64_t>(TRY(Need<int64_t>(json, "rows")));
   source.why = TRY(table::Optional<std::string>(json, "why")).value_or("");
   return source;
@@ -78,7 +78,7 @@ Status ReadLists(const Json& json, CompactionState& state) {
 uint64_t CompactionState::rows_taken() const {
   uint64_t rows = 0;
   for (const CompactionSource& source : sources) {
-    if (source.state == SourceState::kTaken) rows += source.rows;
+    if (source.state == SourceFate::kTaken) rows += source.rows;
   }
   return rows;
 }
@@ -89,7 +89,7 @@ uint64_t CompactionState::rows_made() const {
   return rows;
 }
 
-size_t CompactionState::CountOf(SourceState state) const {
+size_t CompactionState::CountOf(SourceFate state) const {
   return static_cast<size_t>(
       std::count_if(sources.begin(), sources.end(),
                     [&](const CompactionSource& source) { return source.state == state; }));

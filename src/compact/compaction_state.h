@@ -10,10 +10,10 @@
 
 namespace varve::compact {
 
-enum class SourceState : uint8_t { kTaken, kQuarantined, kChanged };
+enum class SourceFate : uint8_t { kTaken, kQuarantined, kChanged };
 
 struct CompactionSource {
-  SourceState state = SourceState::kTaken;
+  SourceFate state = SourceFate::kTaken;
   std::string why;    // that it is not taken
   uint64_t rows = 0;  // by its footer
 };
@@ -48,7 +48,7 @@ struct CompactionState {
 
   uint64_t rows_taken() const;
   uint64_t rows_made() const;
-  size_t CountOf(SourceState state) const;
+  size_t CountOf(SourceFate state) const;
 };
 
 std::string ToJson(const CompactionState& state);

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "catalog/snapshot_files.h"
 #include "compact/compaction_commit.h"
 #include "compact/compaction_merge.h"
 #include "compact/compaction_plan.h"
@@ -127,7 +126,7 @@ Result<Next> CompactionWorkflow::PlanAgain(CompactionRun& run, std::string why) 
   for (const uint32_t source : removed) {
     const auto& live = run.state.removed;
     if (std::find(live.begin(), live.end(), source) != live.end()) continue;
-    run.state.sources[source].state = SourceState::kChanged;
+    run.state.sources[source].state = SourceFate::kChanged;
     run.state.sources[source].why = "another commit has taken it out of the table";
   }
   run.state.removed.clear();
@@ -139,7 +138,7 @@ Result<Next> CompactionWorkflow::PlanAgain(CompactionRun& run, std::string why) 
 Result<Next> CompactionWorkflow::Verify(CompactionRun& run) {
   TRY(VerifyCommit(run));
   if (!run.state.late.empty()) return To(kLate);
-  const size_t taken = run.state.CountOf(SourceState::kTaken);
+  const size_t taken = run.state.CountOf(SourceFate::kTaken);
   run.step.detail_json =
       nlohmann::ordered_json({{"files", run.state.outputs.size()}, {"rows", run.state.rows_made()}})
           .dump();

@@ -72,7 +72,7 @@ TEST(CompactionRequest, WhatIsMissingUnknownOrOutOfBoundsIsRefused) {
 TEST(CompactionState, IsReadBackAsItWasWritten) {
   CompactionState state;
   state.table = "users";
-  state.sources = {{SourceState::kTaken, "", 7}, {SourceState::kQuarantined, "no \"Parquet\"", 0}};
+  state.sources = {{SourceFate::kTaken, "", 7}, {SourceFate::kQuarantined, "no \"Parquet\"", 0}};
   state.sort_by = {{"ts", false, false}};
   state.partition_by = PartitionBy::kHour;
   state.partition_name = "ts_hour";
