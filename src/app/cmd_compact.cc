@@ -74,8 +74,12 @@ Result<std::string> Compact(const Options& options, ProgressLine& progress) {
   if (options.plan) return direct->Plan(request);
   const std::string id = TRY(direct->Start(request));
   TRY(direct->RunAll());
-  const std::string summary = TRY(direct->Summary(id));
-  return options.json ? summary : TextOf(summary);
+  Result<std::string> summary = direct->Summary(id);
+  if (!summary.ok()) {
+    TRY(direct->Abandon(id));
+    return summary;
+  }
+  return options.json ? *summary : TextOf(*summary);
 }
 
 int Run(const Options& options) {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "catalog/delta_tables.h"
-#include "compact/window_settings.h"
 #include "catalog/rest_heads.h"
+#include "compact/window_settings.h"
 #include "core/log.h"
 #include "ingest/ingest.h"
 #include "journal/journal.h"

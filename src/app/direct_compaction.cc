@@ -21,6 +21,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using workflow::WorkflowState;
 
+constexpr uint32_t kAttemptsMax = 4;
+constexpr uint64_t kRetryMsMax = 5'000;
 constexpr auto kWaitStep = std::chrono::milliseconds(20);
 
 bool GoesOn(WorkflowState state) {
@@ -49,8 +51,11 @@ Result<std::unique_ptr<DirectCompaction>> DirectCompaction::Open(
                                                  config.workflow.ended_max));
   compact::CompactionOptions options = CompactionOptionsOf(config, paths);
   options.progress = std::move(progress);
+  Config impatient = config;  // somebody waits for it
+  impatient.workflow.engine.attempts_max = kAttemptsMax;
+  impatient.workflow.engine.retry_max_ms = kRetryMsMax;
   out->workflows_ = TRY(Workflows::Open(
-      config, {*out->store_, *out->tables_, *out->kept_, *out->windows_}, std::move(options)));
+      impatient, {*out->store_, *out->tables_, *out->kept_, *out->windows_}, std::move(options)));
   return out;
 }
 
@@ -148,6 +153,12 @@ Result<size_t> DirectCompaction::RunAll() {
       std::this_thread::sleep_for(kWaitStep);
     }
   }
+}
+
+Status DirectCompaction::Abandon(const std::string& id) {
+  TRY(kept_->Operate(id, workflow::Operation::kCancel));
+  TRY(RunAll());
+  return {};
 }
 
 Result<std::string> DirectCompaction::Summary(const std::string& id) {

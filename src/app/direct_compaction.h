@@ -30,6 +30,8 @@ class DirectCompaction {
   // Runs everything that was begun to its end; waits where a step has to. kCancelled: interrupted,
   // and the next one goes on. How many there were.
   Result<size_t> RunAll();
+  // Undoes one that has failed, as far as it can be; what is committed stays.
+  Status Abandon(const std::string& id);
   // The workflow with its steps' details, as JSON; its own error if it has failed.
   Result<std::string> Summary(const std::string& id);
 

@@ -2,13 +2,15 @@
 
 #include <filesystem>
 
+#include "app/rest_transport.h"
 #include "core/clock.h"
 
 namespace varve::app {
 
 struct TenantTables::Tenant {
-  Tenant(store::ObjectStore& store, const catalog::DeltaOptions& options)
-      : iceberg(store, SystemClock(), SystemRandom(), options.catalog),
+  Tenant(store::ObjectStore& store, const catalog::DeltaOptions& options,
+         catalog::IcebergHeads* heads)
+      : iceberg(store, SystemClock(), SystemRandom(), options.catalog, heads),
         delta(store, SystemClock(), SystemRandom(), options),
         tables(iceberg, delta) {}
 
@@ -19,7 +21,7 @@ struct TenantTables::Tenant {
 
 TenantTables::TenantTables(store::ObjectStore& store, const Config& config,
                            const DataDirPaths& paths)
-    : store_(store), options_(config.table.formats) {
+    : store_(store), options_(config.table.formats), heads_(OpenRestHeads(config.table.rest)) {
   std::error_code ignored;
   options_.catalog.root = std::filesystem::canonical(paths.root, ignored).string();
 }
@@ -32,7 +34,7 @@ catalog::LakeTables& TenantTables::Of(const NamespaceId& tenant) {
   if (found == nullptr) {
     catalog::DeltaOptions options = options_;
     options.catalog.prefix = tenant.StorePrefix() + options_.catalog.prefix;
-    found = std::make_unique<Tenant>(store_, options);
+    found = std::make_unique<Tenant>(store_, options, heads_.get());
   }
   return found->tables;
 }

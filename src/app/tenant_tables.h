@@ -24,6 +24,7 @@ class TenantTables {
   struct Tenant;
   store::ObjectStore& store_;
   catalog::DeltaOptions options_;
+  const std::unique_ptr<catalog::IcebergHeads> heads_;  // another catalog's; none: the store's
 
   std::mutex mutex_;
   std::map<NamespaceId, std::unique_ptr<Tenant>> tenants_;  // guarded by mutex_; never removed

@@ -146,9 +146,8 @@ size_t CountOf(const std::set<std::string>& keys, const std::vector<table::DataF
 Result<bool> IcebergHas(CompactionRun& run) {
   const std::set<std::string> keys = OutputKeys(run);
   const std::string& name = run.state.table;
-  if (CountOf(keys, TRY(catalog::FilesAsOf(run.tables, name, {})).files) == keys.size()) {
-    return true;
-  }
+  const catalog::SnapshotFiles now = TRY(catalog::FilesAsOf(run.tables, name, {}));
+  if (CountOf(keys, now.files) == keys.size()) return true;
   catalog::AsOf ours;
   ours.snapshot_id = run.state.snapshot_id;
   const auto then = catalog::FilesAsOf(run.tables, name, ours);
@@ -167,6 +166,17 @@ Result<size_t> CountInDelta(CompactionRun& run) {
     if (state.files.contains(path) || state.tombstones.contains(path)) ++count;
   }
   return count;
+}
+
+// Empty: every format has all outputs.
+Result<std::string> WhatIsMissing(CompactionRun& run) {
+  const catalog::Formats formats = TRY(run.tables.FormatsOf(run.state.table));
+  if (!formats.any()) return std::string("the table is gone");
+  if (formats.iceberg && !TRY(IcebergHas(run))) return std::string("Iceberg lacks merged files");
+  if (formats.delta && TRY(CountInDelta(run)) != run.state.outputs.size()) {
+    return std::string("Delta lacks merged files");
+  }
+  return std::string();
 }
 
 std::string CommitDetail(const CompactionRun& run, const catalog::Published& done) {
@@ -211,7 +221,10 @@ Result<Committed> CommitOutputs(CompactionRun& run) {
     if (fenced.ok()) return Committed::kSuperseded;
     return fenced.error().code == "ALREADY_COMMITTED" ? done.error() : fenced.error();
   }
-  const catalog::Published published = TRY(std::move(done));
+  // Its snapshot may have expired since an earlier attempt made it.
+  const bool was_done =
+      !done.ok() && done.error().code == "FILE_ALREADY_LIVE" && TRY(WhatIsMissing(run)).empty();
+  const catalog::Published published = was_done ? catalog::Published() : TRY(std::move(done));
   kCommitted.Hit();
   run.step.detail_json = CommitDetail(run, published);
   return Committed::kDone;
@@ -223,25 +236,19 @@ Status VerifyCommit(CompactionRun& run) {
                      fmt::format("{}; no source is deleted", what));
   };
   uint64_t rows = 0;
-  for (const table::FileFooter& footer : TRY(Footers(run))) {
-    rows += static_cast<uint64_t>(footer.rows);
-  }
+  const std::vector<table::FileFooter> footers = TRY(Footers(run));
+  for (const table::FileFooter& footer : footers) rows += static_cast<uint64_t>(footer.rows);
   if (rows != run.state.rows_taken()) {
     return failed(fmt::format("the merged files have {} rows, their sources {}", rows,
                               run.state.rows_taken()));
   }
   run.state.late.clear();
   if (!run.to_table() || run.state.outputs.empty()) return {};
-  const catalog::Formats formats = TRY(run.tables.FormatsOf(run.state.table));
-  if (!formats.any()) return failed("the table is gone");
-  if (formats.iceberg && !TRY(IcebergHas(run))) return failed("Iceberg has not all merged files");
-  if (formats.delta && TRY(CountInDelta(run)) != run.state.outputs.size()) {
-    return failed("Delta has not all merged files");
-  }
+  const std::string missing = TRY(WhatIsMissing(run));
+  if (!missing.empty()) return failed(missing);
+  const catalog::SnapshotFiles now = TRY(catalog::FilesAsOf(run.tables, run.state.table, {}));
   std::set<std::string> live;
-  for (const auto& file : TRY(catalog::FilesAsOf(run.tables, run.state.table, {})).files) {
-    live.insert(file.path);
-  }
+  for (const table::DataFile& file : now.files) live.insert(file.path);
   for (uint32_t i = 0; i < run.state.sources.size(); ++i) {
     if (run.state.sources[i].state != SourceFate::kTaken) continue;
     if (live.contains(run.request.sources[i].key)) run.state.late.push_back(i);

@@ -102,9 +102,9 @@ class BatchMerge {
     options.temp_directory = run_.directory();
     options.sync = run_.options.sync;
     options.split_us = SplitMicros(run_.state.partition_by);
-    if (run_.to_table()) {
-      options.timestamps = merge::Timestamps::kMicros;
-      options.field_ids = false;  // the sources' own are not the table's
+    options.field_ids = !run_.to_table();  // the sources' own are not the table's
+    if (run_.to_table() || options.split_us > 0) {
+      options.timestamps = merge::Timestamps::kMicros;  // INT96 cannot be split
     }
     options.cancelled = [this] { return run_.step.stop.stop_requested(); };
     options.progress = [this](const merge::MergeProgress& now) {

@@ -189,17 +189,21 @@ class Planner {
     const std::string& key = state_.sort_by.front().column;
     const table::Field* field = table::FindField(schema_, key);
     if (field == nullptr) return {};
-    const bool is_time = field->type.id == table::TypeId::kTimestamp ||
-                         field->type.id == table::TypeId::kTimestamptz;
+    const auto can = [&](PartitionBy by) {
+      const table::TypeId type = field->type.id;
+      return type == table::TypeId::kTimestamp || type == table::TypeId::kTimestamptz ||
+             (type == table::TypeId::kDate && by == PartitionBy::kDay);
+    };
     if (!shape_ || !formats_.iceberg) {
-      if (is_time) state_.partition_by = run_.request.settings.partition_by;
+      const PartitionBy wanted = run_.request.settings.partition_by;
+      if (can(wanted)) state_.partition_by = wanted;
       state_.partition_name = fmt::format("{}_{}", key, ToString(state_.partition_by));
       return {};
     }
     const auto& fields = shape_->spec.fields;
     if (fields.empty()) return {};
     const auto wanted = ParsePartitionBy(fields[0].transform);
-    if (fields.size() > 1 || !is_time || fields[0].source_id != field->id || !wanted.ok()) {
+    if (fields.size() > 1 || fields[0].source_id != field->id || !wanted.ok() || !can(*wanted)) {
       return MakeError(ErrorKind::kInvalid, "PARTITIONING_UNSUPPORTED",
                        fmt::format("the table '{}' is partitioned by '{}', which is not the hour "
                                    "or day of '{}', the column that files are sorted by",

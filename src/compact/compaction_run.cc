@@ -1,11 +1,17 @@
 #include "compact/compaction_run.h"
 
+#include <algorithm>
+#include <atomic>
 #include <fstream>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 namespace varve::compact {
 namespace {
 
 constexpr int kReadsMax = 5;
+constexpr size_t kThreadsMax = 4;
 
 }  // namespace
 
@@ -45,6 +51,31 @@ table::ReadRange ReaderOfFile(const std::string& path) {
     if (file.good()) return bytes;
     return MakeError(ErrorKind::kCorrupt, "'" + path + "' is shorter than it was");
   };
+}
+
+Status ForEach(const CompactionRun& run, size_t count, const std::function<Status(size_t)>& act) {
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> ended = false;
+  std::mutex mutex;
+  Status failed;
+  const auto work = [&] {
+    for (size_t i = next++; i < count && !ended; i = next++) {
+      if (run.step.stop.stop_requested()) return;
+      const Status done = act(i);
+      if (done.ok()) continue;
+      const std::lock_guard lock(mutex);
+      if (failed.ok()) failed = done;
+      ended = true;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < std::min(count, kThreadsMax); ++i) threads.emplace_back(work);
+    work();
+  }
+  TRY(failed);
+  if (run.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
+  return {};
 }
 
 Result<bool> HasTable(CompactionRun& run) {

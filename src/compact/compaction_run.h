@@ -49,6 +49,10 @@ Result<table::FileFooter> ReadFooter(store::ObjectStore& store, const std::strin
                                      uint64_t bytes);
 table::ReadRange ReaderOfFile(const std::string& path);  // kCorrupt if the file is shorter
 
+// Calls act for 0 to below count, on a few threads: what it does is waiting for a disk or a store.
+// The first error ends it and is told; kCancelled where the step is to end.
+Status ForEach(const CompactionRun& run, size_t count, const std::function<Status(size_t)>& act);
+
 // Whether there is such a table, in any format.
 Result<bool> HasTable(CompactionRun& run);
 

@@ -1,11 +1,8 @@
 #include "compact/compaction_seal.h"
 
-#include <algorithm>
 #include <atomic>
 #include <filesystem>
-#include <mutex>
 #include <set>
-#include <thread>
 
 #include "catalog/snapshot_files.h"
 #include "compact/compaction_merge.h"
@@ -18,8 +15,6 @@ namespace fs = std::filesystem;
 
 const CrashPoint kBeforePut{"compaction.before_put"};
 const CrashPoint kPut{"compaction.put"};
-
-constexpr size_t kThreadsMax = 4;  // what they do is hashing
 
 Result<Sealed> SealOne(CompactionRun& run, CompactionOutput& output) {
   if (!output.etag.empty()) return Sealed::kDone;
@@ -41,37 +36,15 @@ Result<Sealed> SealOne(CompactionRun& run, CompactionOutput& output) {
   return Sealed::kDone;
 }
 
-// Several at once. The first error is the one that is told.
-Result<Sealed> SealAll(CompactionRun& run) {
-  std::atomic<size_t> next = 0;
-  std::mutex mutex;
-  Status failed;
-  bool lost = false;
-  const auto work = [&] {
-    for (size_t i = next++; i < run.state.outputs.size(); i = next++) {
-      if (run.step.stop.stop_requested()) return;
-      const auto sealed = SealOne(run, run.state.outputs[i]);
-      const std::lock_guard lock(mutex);
-      if (!sealed.ok() && failed.ok()) failed = sealed.error();
-      if (sealed.ok() && *sealed == Sealed::kLost) lost = true;
-      if (!failed.ok()) return;
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    const size_t count = std::min<size_t>(run.state.outputs.size(), kThreadsMax);
-    for (size_t i = 1; i < count; ++i) threads.emplace_back(work);
-    work();
-  }
-  TRY(failed);
-  if (run.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
-  return lost ? Sealed::kLost : Sealed::kDone;
-}
-
 }  // namespace
 
 Result<Sealed> SealOutputs(CompactionRun& run) {
-  if (TRY(SealAll(run)) == Sealed::kDone) return Sealed::kDone;
+  std::atomic<bool> lost = false;
+  TRY(ForEach(run, run.state.outputs.size(), [&](size_t i) -> Status {
+    if (TRY(SealOne(run, run.state.outputs[i])) == Sealed::kLost) lost = true;
+    return {};
+  }));
+  if (!lost) return Sealed::kDone;
   TRY(RemoveOutputs(run));
   return Sealed::kLost;
 }
@@ -79,10 +52,9 @@ Result<Sealed> SealOutputs(CompactionRun& run) {
 Status FindRemoved(CompactionRun& run) {
   run.state.removed.clear();
   if (!run.to_table() || !TRY(HasTable(run))) return {};
+  const catalog::SnapshotFiles now = TRY(catalog::FilesAsOf(run.tables, run.state.table, {}));
   std::set<std::string> live;
-  for (table::DataFile& file : TRY(catalog::FilesAsOf(run.tables, run.state.table, {})).files) {
-    live.insert(std::move(file.path));
-  }
+  for (const table::DataFile& file : now.files) live.insert(file.path);
   for (uint32_t i = 0; i < run.state.sources.size(); ++i) {
     if (run.state.sources[i].state != SourceFate::kTaken) continue;
     if (live.contains(run.request.sources[i].key)) run.state.removed.push_back(i);

@@ -1,5 +1,6 @@
 #include "compact/compaction_sources.h"
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -41,29 +42,30 @@ std::vector<SourceOutcome> OutcomesOf(const CompactionRequest& request,
 
 Status DeleteSources(CompactionRun& run) {
   const std::set<std::string> needed = TRY(Needed(run));
-  size_t deleted = 0, kept = 0, changed = 0, gone = 0;
-  for (size_t i = 0; i < run.state.sources.size(); ++i) {
-    if (run.state.sources[i].state != SourceFate::kTaken) continue;
-    if (run.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
+  std::atomic<size_t> deleted = 0, kept = 0, changed = 0, gone = 0;
+  TRY(ForEach(run, run.state.sources.size(), [&](size_t i) -> Status {
+    if (run.state.sources[i].state != SourceFate::kTaken) return {};
     const SourceFile& source = run.request.sources[i];
     if (needed.contains(source.key)) {
       ++kept;
-      continue;
+      return {};
     }
     const std::optional<bool> pinned = TRY(IsPinned(run.store, source));
     if (!pinned.value_or(false)) {
       ++(pinned ? changed : gone);
-      continue;
+      return {};
     }
     kBeforeDelete.Hit();
     TRY(run.store.Delete(source.key));
     kDeleted.Hit();
     ++deleted;
-  }
-  run.step.detail_json =
-      nlohmann::ordered_json(
-          {{"deleted", deleted}, {"gone", gone}, {"changed", changed}, {"keptForSnapshots", kept}})
-          .dump();
+    return {};
+  }));
+  run.step.detail_json = nlohmann::ordered_json({{"deleted", deleted.load()},
+                                                 {"gone", gone.load()},
+                                                 {"changed", changed.load()},
+                                                 {"keptForSnapshots", kept.load()}})
+                             .dump();
   return {};
 }
 

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "catalog/snapshot_files.h"
 #include "compact/compaction_commit.h"
 #include "compact/compaction_merge.h"
 #include "compact/compaction_plan.h"

@@ -36,9 +36,7 @@ std::string Prepare(const TempDir& dir, Way way, RowCounts& expected) {
   if (way == Way::kReplace) {
     std::vector<std::string> keys;
     for (const SourceFile& source : sources) keys.push_back(source.key);
-    EXPECT_TRUE(catalog::RegisterFiles(lab.tables, "users", keys,
-                                       {.formats = Iceberg(), .accept_problems = true})
-                    .ok());
+    EXPECT_TRUE(catalog::RegisterFiles(lab.tables, "users", keys, InPlace(Iceberg())).ok());
   }
   const std::string id =
       lab.Start(lab.Request(sources, way == Way::kReplace ? Iceberg() : BothFormats()));

@@ -92,9 +92,7 @@ std::string ParquetOf(const TestFile& file) {
 void AddRows(const std::string& parquet, RowCounts& counts) {
   auto input = std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(parquet));
   auto reader = ::parquet::arrow::OpenFile(input, arrow::default_memory_pool()).ValueOrDie();
-  std::shared_ptr<arrow::Table> table;
-  ASSERT_TRUE(reader->ReadTable(&table).ok());
-  table = table->CombineChunks().ValueOrDie();
+  const auto table = reader->ReadTable().ValueOrDie()->CombineChunks().ValueOrDie();
   if (table->num_rows() == 0) return;
   const auto at = [&](const char* name, int64_t row) -> std::shared_ptr<arrow::Scalar> {
     const auto column = table->GetColumnByName(name);
@@ -291,6 +289,14 @@ std::vector<std::string> CompactionLab::Keys(const std::string& prefix) {
   std::vector<std::string> keys;
   for (const auto& object : store::ListAll(store, prefix).value()) keys.push_back(object.key);
   return keys;
+}
+
+catalog::RegisterOptions InPlace(catalog::Formats formats, const std::string& partitioning) {
+  catalog::RegisterOptions options;
+  options.formats = formats;
+  options.partitioning = partitioning;
+  options.accept_problems = true;
+  return options;
 }
 
 catalog::Formats Iceberg() { return {.iceberg = true}; }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "catalog/lake_tables.h"
+#include "catalog/registration.h"
 #include "compact/compaction_request.h"
 #include "compact/compaction_workflow.h"
 #include "core/clock.h"
@@ -97,6 +98,9 @@ struct CompactionLab {
   std::unique_ptr<CompactionWorkflow> definition;
   std::unique_ptr<workflow::Engine> engine;
 };
+
+// Of a table of these files as they are.
+catalog::RegisterOptions InPlace(catalog::Formats formats, const std::string& partitioning = "");
 
 catalog::Formats Iceberg();
 catalog::Formats Delta();

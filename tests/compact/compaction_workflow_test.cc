@@ -30,8 +30,7 @@ class CompactionTest : public ::testing::Test {
     return id;
   }
   bool RegisterInPlace(const std::vector<std::string>& keys) {
-    const auto done = catalog::RegisterFiles(lab.tables, "users", keys,
-                                             {.formats = Iceberg(), .accept_problems = true});
+    const auto done = catalog::RegisterFiles(lab.tables, "users", keys, InPlace(Iceberg()));
     EXPECT_TRUE(done.ok()) << done.error().message;
     return done.ok();
   }
@@ -214,7 +213,8 @@ TEST_F(CompactionTest, ASourceThatAnotherCommitTookIsLeftToIt) {
   const std::string id = lab.Start(lab.Request(sources, Iceberg()));
   lab.RunUntil(id, "commit");
   catalog::FileChanges deleted = lab.tables.NewChanges();
-  deleted.removed.push_back({.path = sources[1].key});
+  deleted.removed.emplace_back();
+  deleted.removed.back().path = sources[1].key;
   ASSERT_TRUE(lab.tables.Commit("users", deleted).ok());
   const RowCounts others = lab.IcebergRows();
   lab.Drain();
@@ -232,9 +232,8 @@ TEST_F(CompactionTest, ATableThatSomebodyElseWritesMeanwhileKeepsTheirRows) {
   const TestFile theirs{.rows = {{kWindow, "theirs", 9}}, .n = NColumn::kInt64};
   lab.Put("catalog/users/data/theirs.parquet", theirs);
   ++expected[TextOf(theirs.rows[0])];
-  ASSERT_TRUE(catalog::RegisterFiles(
-                  lab.tables, "users", {"catalog/users/data/theirs.parquet"},
-                  {.formats = BothFormats(), .partitioning = "hour(ts)", .accept_problems = true})
+  ASSERT_TRUE(catalog::RegisterFiles(lab.tables, "users", {"catalog/users/data/theirs.parquet"},
+                                     InPlace(BothFormats(), "hour(ts)"))
                   .ok());
   lab.Drain();
   EXPECT_EQ(lab.Get(id).state, WorkflowState::kSucceeded) << lab.Get(id).error;
@@ -248,9 +247,8 @@ TEST_F(CompactionTest, ATableThatAppearsWithAnotherSchemaSendsItBackToThePlan) {
   lab.RunUntil(id, "commit");
   const TestFile theirs{.rows = {{kWindow, "theirs", 9}}, .n = NColumn::kText};
   lab.Put("data/other.parquet", theirs);
-  ASSERT_TRUE(catalog::RegisterFiles(lab.tables, "users", {"data/other.parquet"},
-                                     {.formats = Iceberg(), .accept_problems = true})
-                  .ok());
+  ASSERT_TRUE(
+      catalog::RegisterFiles(lab.tables, "users", {"data/other.parquet"}, InPlace(Iceberg())).ok());
   lab.Drain();
   EXPECT_EQ(lab.Get(id).state, WorkflowState::kSucceeded) << lab.Get(id).error;
   for (const auto& [key, end] : lab.account->Settled()) EXPECT_EQ(end, SourceEnd::kQuarantined);

@@ -47,7 +47,8 @@ def multiset(table, columns):
 
 
 def to_arrow(relation):
-    return pa.Table.from_batches(relation.to_arrow_table().to_batches())
+    table = relation.to_arrow_table()
+    return pa.Table.from_batches(table.to_batches(), schema=table.schema)
 
 
 class Table:

@@ -198,7 +198,7 @@ def test_a_server_shows_its_workflows_and_keeps_others_out(lake):
         assert b"no workflows" in server.cli("workflow", "ls", "--data", lake.root).stdout
         assert b"varve_workflows{state=\"active\"} 0" in server.get("/metrics").body
         refused = lake.window(check=False)
-        assert refused.returncode == 1 and "has the data directory" in refused.stderr, refused.stderr
+        assert refused.returncode == 1 and "is in use by another varve process" in refused.stderr, refused.stderr
     finally:
         server.stop()
     assert len(lake.sources()) == 6
