@@ -87,7 +87,6 @@ struct CompactionConfig {
   compact::PartitionBy partition_by = compact::PartitionBy::kHour;
   std::string compression = "zstd";
   uint64_t check_interval_ms = 5'000;
-  uint64_t memory_bytes_max = 256ull << 20;  // of one merge
 };
 
 struct TableConfig {

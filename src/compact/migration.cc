@@ -160,7 +160,7 @@ Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& req
   for (std::string& name : names) {
     const bool named = std::ranges::any_of(
         state.namespaces, [&](const MigratedNamespace& other) { return other.ns == name; });
-    if (!named) state.namespaces.push_back({.ns = std::move(name)});
+    if (!named) state.namespaces.emplace_back().ns = std::move(name);
   }
   return workflow::Next{state.namespaces.empty() ? "finalize" : "namespace"};
 }

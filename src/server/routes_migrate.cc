@@ -178,7 +178,7 @@ void AddMigrationRoutes(ServerState& state) {
   add(Method::kPost, "/migrate", Access::kAdmin, Start).body_bytes_max = kBodyBytesMax;
   add(Method::kGet, "/migrate", Access::kQuery, Show);
   add(Method::kGet, "/migrate/status", Access::kQuery, Show);
-  add(Method::kPost, "/migrate/cancel", Access::kAdmin, Cancel);
+  add(Method::kPost, "/migrate/cancel", Access::kAdmin, Cancel).body_bytes_max = kBodyBytesMax;
   add(Method::kGet, "/migrate/jobs", Access::kQuery, History);
 }
 

@@ -55,7 +55,7 @@ struct Services {
   compact::WindowTracker* windows = nullptr;  // the compaction; with both or neither
   compact::WindowConsumer* window_consumer = nullptr;
   workflow::WorkflowStore* workflows = nullptr;
-  std::function<void()> wake_workflows;  // an operator has wished something
+  std::function<void()> wake_workflows;           // an operator has wished something
   const catalog::DeltaOptions* tables = nullptr;  // of the store's tables, where they are served
   LiveFeed* live_feed = nullptr;
   // An Error: not ready, and why (replaying, the journal refuses).

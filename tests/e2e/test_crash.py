@@ -147,9 +147,10 @@ def test_every_named_crash_point_is_reached_and_survived(tmp_path):
     assert set(not_reached) <= NEED_A_SPECIAL_SCENE, not_reached
 
 
-# Points of `varve table`, which the server does not pass: test_tables.py goes through them. Points of
-# the windows of writers' files, which this scene has none of: their module's tests do.
-OF_OTHERS = ("delta.", "iceberg.", "catalog.", "windows.")
+# Points of tables, and of the compaction of writers' files, which this scene has none of:
+# test_tables.py, test_compaction.py, test_compaction_serving.py and the modules' tests go through
+# them.
+OF_OTHERS = ("delta.", "iceberg.", "catalog.", "windows.", "compaction.", "workflow.")
 
 # Points that only a fault, a stop or another command brings about; the modules' own crash tests
 # reach them.

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "compact/window_consumer.h"
 #include "catalog/delta_tables.h"
+#include "compact/window_consumer.h"
 #include "core/clock.h"
 #include "ingest/webhook.h"
 #include "queue/sqlite_queue.h"

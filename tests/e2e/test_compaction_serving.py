@@ -1,0 +1,141 @@
+"""Windows of writers' files in a running server, compacted while everyone reads: each row once at
+every moment, whenever the server dies."""
+
+import threading
+import time
+
+import deltalake
+import duckdb
+import pytest
+
+from varve import wait_until
+
+HOUR = 3_600_000
+WRITERS, FILES, ROWS = 3, 4, 500
+QUICKLY = {"VARVE_COMPACTION_CHECK_INTERVAL_MS": "100", "VARVE_COMPACTION_GRACE_MS": "1500",
+           "VARVE_WORKFLOW_RETRY_MIN_MS": "50"}
+EACH_ONCE = "SELECT count(*) AS n, count(DISTINCT (n, writer)) AS different, sum(n) AS total FROM {}"
+EXPECTED = {"n": WRITERS * FILES * ROWS, "different": WRITERS * FILES * ROWS,
+            "total": WRITERS * sum(range(FILES * ROWS))}
+
+
+def write(varve, ns, begin_ms):
+    """Interleaved rows of some minutes; each file appears whole."""
+    folder = varve.data / "data" / ns
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(FILES):
+        for writer in range(WRITERS):
+            path = folder / f"{begin_ms + number}-w{writer}-{number}.parquet"
+            duckdb.sql(f"""COPY (SELECT make_timestamptz({begin_ms * 1000}::BIGINT)
+                + INTERVAL (range * {WRITERS} + {writer}) SECOND AS ts, range::INTEGER AS n,
+                'w{writer}' AS writer FROM range({number * ROWS}, {(number + 1) * ROWS}))
+                TO '{path}.tmp' (FORMAT parquet)""")
+            path.with_name(path.name + ".tmp").rename(path)
+
+
+def sources(varve, ns):
+    return len(list((varve.data / "data" / ns).glob("*.parquet")))
+
+
+def is_compacted(varve, ns):
+    states = [one["state"] for one in varve.get("/workflows?kind=compaction").json()["workflows"]]
+    return states and set(states) == {"succeeded"} and sources(varve, ns) == 0
+
+
+def old_hour():
+    return (int(time.time() * 1000) // HOUR - 48) * HOUR
+
+
+def test_each_row_is_there_once_at_every_moment(start):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_TARGET_FORMAT": "iceberg+delta"})
+    write(varve, "shop/users", old_hour())
+    answers, ended = [], threading.Event()
+
+    def read():
+        while not ended.is_set():
+            answers.append(varve.sql(EACH_ONCE.format("shop.users"))[0])
+
+    wait_until("all files to be seen or compacted", lambda: varve.sql(
+        EACH_ONCE.format("shop.users"))[0] == EXPECTED)
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        wait_until("the sources to be gone", lambda: is_compacted(varve, "shop/users"), 60)
+    finally:
+        ended.set()
+        reader.join()
+    assert answers and all(answer == EXPECTED for answer in answers)
+    delta = deltalake.DeltaTable(str(varve.data / "catalog/shop.users"))
+    assert delta.to_pyarrow_table().num_rows == EXPECTED["n"]
+    status = varve.get("/compaction/status?namespace=shop/users").json()
+    assert status["totalPendingFiles"] == 0
+    first = varve.sql("SELECT count(*) AS n FROM information_schema.tables WHERE table_name = "
+                      "'shop.users'")
+    assert first == [{"n": 1}]
+    varve.stop()
+    done = varve.cli("query", EACH_ONCE.format("shop.users"), "--data", varve.data, "--format",
+                     "json")
+    assert b'"different":6000' in done.stdout
+
+
+def test_a_table_as_of_a_version_and_a_time(start):
+    varve = start(env=QUICKLY)
+    write(varve, "users", old_hour())
+    wait_until("the first window", lambda: is_compacted(varve, "users"), 60)
+    version = varve.cli("table", "history", "users", "--data", varve.data).stdout.split()[2]
+    between = varve.value("SELECT CAST(now() AS VARCHAR) AS t")
+    write(varve, "users", old_hour() + HOUR)
+    wait_until("both windows", lambda: is_compacted(varve, "users")
+               and varve.value("SELECT count(*) AS n FROM users") == 2 * EXPECTED["n"], 60)
+    rows = varve.value(f"SELECT count(*) AS n FROM users AT (TIMESTAMP => '{between}')")
+    assert rows == EXPECTED["n"]
+    assert 0 < varve.value(
+        f"SELECT count(*) AS n FROM users AT (VERSION => {version.decode()})") <= EXPECTED["n"]
+    refused = varve.post("/sql", {"sql": "SELECT * FROM users AT (VERSION => 12)"})
+    assert refused.status == 404 and refused.json()["code"] == "NO_SUCH_SNAPSHOT"
+
+
+@pytest.mark.parametrize("point", [
+    "compaction.committed", "windows.settle.before_commit", "workflow.after_step",
+    "workflow.after_save", "windows.dispatch.before_commit", "windows.end.before_commit",
+    "catalog.between_formats"])
+def test_killed_at_a_named_point_it_goes_on(start, point):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_TARGET_FORMAT": "iceberg+delta",
+                       "VARVE_CRASH": f"{point}:1"})
+    write(varve, "users", old_hour())
+    wait_until("the crash", lambda: varve.process.poll() is not None, 60)
+    del varve.env["VARVE_CRASH"]
+    varve.start()
+    assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+    wait_until("the sources to be gone", lambda: is_compacted(varve, "users"), 60)
+    assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+    delta = deltalake.DeltaTable(str(varve.data / "catalog/users"))
+    assert delta.to_pyarrow_table().num_rows == EXPECTED["n"]
+
+
+def test_namespaces_are_migrated_while_they_are_read(start):
+    varve = start(env=QUICKLY)
+    now = int(time.time() * 1000)
+    for ns in ("users", "shop/orders"):
+        write(varve, ns, now)
+    (varve.data / "data/broken").mkdir()
+    (varve.data / f"data/broken/{now}-w-1.parquet").write_bytes(b"not Parquet at all")
+    wait_until("the files to be seen", lambda: sum(
+        window["fileCount"] for window in varve.get("/compaction/status").json()["windows"])
+        == 2 * WRITERS * FILES + 1)
+    done = varve.cli("migrate", "--to", "delta", "--data", varve.data)
+    said = done.stdout.decode()
+    assert "completed  shop/orders  12 files" in said and "completed  users  12 files" in said
+    job = varve.get("/migrate/status").json()
+    assert job["progressPercent"] == 100 and job["summary"]["rowsMigrated"] == 2 * EXPECTED["n"]
+    for name in ("users", "shop.orders"):
+        assert varve.sql(EACH_ONCE.format(name)) == [EXPECTED]
+        table = deltalake.DeltaTable(str(varve.data / "catalog" / name))
+        assert table.to_pyarrow_table().num_rows == EXPECTED["n"]
+    assert (varve.data / f"data/broken/{now}-w-1.parquet").exists()
+    assert len(varve.get("/migrate/jobs").json()["history"]) == 1
+    assert varve.post("/migrate/cancel", {}).status == 400
+    bad = varve.post("/migrate", {"to": "hudi"})
+    assert bad.status == 400 and bad.json()["code"] == "INVALID_FIELD"
+    again = varve.cli("migrate", "users", "--to", "iceberg", "--data", varve.data, check=False)
+    assert again.returncode == 1 and b"is Delta only" in again.stdout
