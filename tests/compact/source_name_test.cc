@@ -63,7 +63,7 @@ TEST(SourceNames, WhatIsNoSourceIsRefusedAndSaysWhy) {
            std::string("ns/default/data/users/1700001234567-w-0.parquet"),
            std::string("ns/NOT A NAME/data/users/1700001234567-w-0.parquet"),
            std::string("ns/acme"),
-           std::string("data/u\0x/1700001234567-w-0.parquet", 38),
+           std::string("data/u\0x/1700001234567-w-0.parquet", 34),
            "data/" + long_ns + "/1700001234567-w-0.parquet",
            "data/users/1700001234567-" + long_writer + "-0.parquet",
        }) {
