@@ -7,7 +7,8 @@
 #include "app/commands.h"
 #include "app/http_client.h"
 #include "app/output.h"
-#include "app/target.h"
+#include "app/progress.h"
+#include "app/server_calls.h"
 
 namespace varve::app {
 namespace {
@@ -21,12 +22,6 @@ struct Options {
   bool json = false;
 };
 
-std::string TextOf(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  if (found == object.end() || found->is_null()) return "-";
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
-
 uint64_t NumberOf(const Json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_number() ? found->get<uint64_t>() : 0;
@@ -39,45 +34,6 @@ std::string ListOf(const Json& object, const char* name) {
   }
   return out;
 }
-
-std::string Bytes(uint64_t bytes) {
-  constexpr std::string_view kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
-  return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 1, kUnits[unit]);
-}
-
-class Server {
- public:
-  static Result<Server> Find(const Options& options) {
-    Target target = TRY(ResolveTarget(options.target));
-    if (!target.url.empty()) return Server(std::move(target.url), options.target.ns);
-    return MakeError(ErrorKind::kNotFound, "NO_SERVER",
-                     "no server has this data directory: windows are a running server's; "
-                     "varve serve");
-  }
-  Result<std::string> Get(const std::string& path) { return Call("GET", path, ""); }
-  Result<std::string> Send(const char* method, const std::string& path, const Json& body) {
-    return Call(method, path, body.dump());
-  }
-
- private:
-  Server(std::string url, std::string tenant) : url_(std::move(url)), tenant_(std::move(tenant)) {}
-  Result<std::string> Call(const char* method, const std::string& path, std::string_view body) {
-    HttpRequest request{.method = method,
-                        .url = url_ + path,
-                        .headers = CommonHeaders(),
-                        .body = body,
-                        .timeout_ms = 60'000};
-    if (!tenant_.empty()) request.headers.push_back("X-Namespace: " + tenant_);
-    if (!body.empty()) request.headers.push_back("Content-Type: application/json");
-    HttpResponse response = TRY(HttpClient().Send(request));
-    if (response.status >= 200 && response.status < 300) return std::move(response.body);
-    return response.ToError(std::string(method) + " " + request.url);
-  }
-  std::string url_, tenant_;
-};
 
 Result<Json> Parse(const std::string& text) {
   Json json = Json::parse(text, nullptr, false);
@@ -107,7 +63,7 @@ std::string WindowLines(const Json& windows) {
   for (const Json& window : windows) {
     out += fmt::format("  {}  round {:<2} {:>7} files {:>11}  {}\n", TextOf(window, "windowStart"),
                        NumberOf(window, "round"), NumberOf(window, "fileCount"),
-                       Bytes(NumberOf(window, "totalSize")), StateOf(window));
+                       HumanBytes(NumberOf(window, "totalSize")), StateOf(window));
   }
   return out;
 }
@@ -121,7 +77,8 @@ std::string NamespaceText(const Json& ns) {
       "{}: {}; {} windows wait, {} with workflows; {} files, {}; writers {} of {} active\n", name,
       TextOf(health, "status"), NumberOf(queue, "pendingWindows"),
       NumberOf(queue, "dispatchedWindows"), NumberOf(ns, "totalPendingFiles"),
-      Bytes(NumberOf(ns, "totalPendingBytes")), ns.value("activeWriters", Json::array()).size(),
+      HumanBytes(NumberOf(ns, "totalPendingBytes")),
+      ns.value("activeWriters", Json::array()).size(),
       ns.value("knownWriters", Json::array()).size());
   for (const Json& issue : health.value("issues", Json::array())) {
     out += "  ! " + (issue.is_string() ? issue.get<std::string>() : issue.dump()) + "\n";
@@ -136,7 +93,7 @@ std::string AllText(const Json& status) {
   const Json debt = status.value("debt", Json::object());
   out += fmt::format("{} workflows run, pressure {}; {} files, {} to do",
                      NumberOf(status, "runningWorkflows"), TextOf(status, "backpressure"),
-                     NumberOf(debt, "files"), Bytes(NumberOf(debt, "bytes")));
+                     NumberOf(debt, "files"), HumanBytes(NumberOf(debt, "bytes")));
   const auto seconds = debt.find("seconds");
   if (seconds != debt.end() && seconds->is_number()) {
     out += fmt::format(", about {:.0f} s", seconds->get<double>());
@@ -152,16 +109,17 @@ std::string AllText(const Json& status) {
   return out;
 }
 
-Result<std::string> Status(const Options& options, Server& server) {
+Result<std::string> Status(const Options& options, ServerCalls& server) {
   const std::string query = options.ns.empty() ? "" : "?namespace=" + UrlEncode(options.ns);
-  const std::string text = TRY(server.Get("/compaction/status" + query));
+  const std::string text = TRY(server.Text("GET", "/compaction/status" + query));
   if (options.json) return text + "\n";
   const Json json = TRY(Parse(text));
   return options.ns.empty() ? AllText(json) : NamespaceText(json);
 }
 
-Result<std::string> Plan(const Options& options, Server& server) {
-  const std::string text = TRY(server.Get("/compaction/status?namespace=" + UrlEncode(options.ns)));
+Result<std::string> Plan(const Options& options, ServerCalls& server) {
+  const std::string text =
+      TRY(server.Text("GET", "/compaction/status?namespace=" + UrlEncode(options.ns)));
   if (options.json) return text + "\n";
   const Json json = TRY(Parse(text));
   const Json settings = json.value("settings", Json::object());
@@ -177,17 +135,17 @@ Result<std::string> Plan(const Options& options, Server& server) {
   return out;
 }
 
-Result<std::string> RunNow(const Options& options, Server& server) {
+Result<std::string> RunNow(const Options& options, ServerCalls& server) {
   Json body = {{"namespace", options.ns}};
   if (!options.window.empty()) body["window"] = options.window;
-  const std::string text = TRY(server.Send("POST", "/compaction/run", body));
+  const std::string text = TRY(server.Text("POST", "/compaction/run", body.dump()));
   if (options.json) return text + "\n";
   const Json json = TRY(Parse(text));
   std::string out;
   for (const Json& made : json.value("dispatched", Json::array())) {
     out += fmt::format("{}  round {}  {} files, {}: workflow {}\n", TextOf(made, "windowStart"),
                        NumberOf(made, "round"), NumberOf(made, "fileCount"),
-                       Bytes(NumberOf(made, "totalSize")), TextOf(made, "workflowId"));
+                       HumanBytes(NumberOf(made, "totalSize")), TextOf(made, "workflowId"));
   }
   if (out.empty()) out = "nothing was dispatched\n";
   const Json held = json.value("held", Json::array());
@@ -198,9 +156,9 @@ Result<std::string> RunNow(const Options& options, Server& server) {
 }
 
 // NAME=VALUE: a number, true, false, null, or a text.
-Result<std::string> Configure(const Options& options, Server& server) {
+Result<std::string> Configure(const Options& options, ServerCalls& server) {
   const std::string path = "/compaction/config?namespace=" + UrlEncode(options.ns);
-  if (options.settings.empty()) return TRY(server.Get(path)) + "\n";
+  if (options.settings.empty()) return TRY(server.Text("GET", path)) + "\n";
   Json body = Json::object();
   for (const std::string& setting : options.settings) {
     const size_t equals = setting.find('=');
@@ -213,14 +171,17 @@ Result<std::string> Configure(const Options& options, Server& server) {
     const bool plain = parsed.is_number() || parsed.is_boolean() || parsed.is_null();
     body[setting.substr(0, equals)] = plain ? parsed : Json(value);
   }
-  return TRY(server.Send("PUT", path, body)) + "\n";
+  return TRY(server.Text("PUT", path, body.dump())) + "\n";
 }
 
-using Action = Result<std::string> (*)(const Options&, Server&);
+using Action = Result<std::string> (*)(const Options&, ServerCalls&);
 
 int Run(const Options& options, Action action) {
   InstallInterruptHandler();
-  Result<Server> server = Server::Find(options);
+  Result<ServerCalls> server =
+      ServerCalls::Find(options.target,
+                        "no server has this data directory: windows are a running server's; "
+                        "varve serve");
   if (!server.ok()) return Fail(server.error());
   Result<std::string> text = action(options, *server);
   if (!text.ok()) return Fail(text.error());

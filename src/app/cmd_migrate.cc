@@ -7,10 +7,9 @@
 #include <thread>
 
 #include "app/commands.h"
-#include "app/http_client.h"
 #include "app/output.h"
 #include "app/progress.h"
-#include "app/target.h"
+#include "app/server_calls.h"
 
 namespace varve::app {
 namespace {
@@ -28,29 +27,14 @@ struct Options {
 
 Result<Json> Call(const Options& options, const char* method, const std::string& path,
                   const std::string& body = {}) {
-  Target target = TRY(ResolveTarget(options.target));
-  if (target.url.empty()) {
-    return MakeError(ErrorKind::kNotFound, "NO_SERVER",
-                     "no server has the data directory: a migration is a server's work; start "
-                     "`varve serve`, or compact a directory with `varve compact`");
-  }
-  HttpClient client;
-  HttpRequest request{.method = method,
-                      .url = target.url + path,
-                      .headers = CommonHeaders(),
-                      .body = body,
-                      .timeout_ms = 60'000};
-  if (!body.empty()) request.headers.push_back("Content-Type: application/json");
-  const HttpResponse response = TRY(client.Send(request));
-  if (response.status < 200 || response.status > 299) {
-    return response.ToError(std::string(method) + " " + request.url);
-  }
-  Json json = Json::parse(response.body, nullptr, false);
-  if (json.is_object()) return json;
-  return MakeError(ErrorKind::kInternal, request.url + ": the answer is not a JSON object");
+  ServerCalls server = TRY(ServerCalls::Find(
+      options.target,
+      "no server has the data directory: a migration is a server's work; start `varve serve`, or "
+      "compact a directory with `varve compact`"));
+  return server.Object(method, path, body);
 }
 
-std::string TextOf(const Json& job) {
+std::string JobText(const Json& job) {
   std::string out = fmt::format("{} {} to {}: {} rows\n", job.value("id", ""),
                                 job.value("status", ""), job.value("to", ""),
                                 HumanCount(job["progress"].value("rowsMigrated", uint64_t{0})));
@@ -104,10 +88,10 @@ int Run(const Options& options) {
   if (options.json) {
     text = done->dump() + "\n";
   } else if (done->contains("job")) {
-    text = TextOf((*done)["job"]);
+    text = JobText((*done)["job"]);
   } else if (done->contains("history")) {
-    if (!(*done)["current"].is_null()) text += TextOf((*done)["current"]);
-    for (const Json& job : (*done)["history"]) text += TextOf(job);
+    if (!(*done)["current"].is_null()) text += JobText((*done)["current"]);
+    for (const Json& job : (*done)["history"]) text += JobText(job);
     if (text.empty()) text = "no migrations\n";
   } else {
     text = done->value("message", "") + "\n";

@@ -7,7 +7,7 @@
 #include "app/commands.h"
 #include "app/http_client.h"
 #include "app/output.h"
-#include "app/target.h"
+#include "app/server_calls.h"
 
 namespace varve::app {
 namespace {
@@ -21,38 +21,16 @@ struct Options {
   bool json = false;
 };
 
-Result<std::string> Url(const Options& options) {
-  Target target = TRY(ResolveTarget(options.target));
-  if (!target.url.empty()) return target.url;
-  return MakeError(ErrorKind::kNotFound, "NO_SERVER",
-                   "no server has the data directory; workflows go on when `varve serve` does");
-}
-
 Result<Json> Call(const Options& options, const std::string& method, const std::string& path) {
-  HttpClient client;
-  HttpRequest request{.method = method,
-                      .url = TRY(Url(options)) + path,
-                      .headers = CommonHeaders(),
-                      .timeout_ms = 60'000};
-  const HttpResponse response = TRY(client.Send(request));
-  if (response.status < 200 || response.status > 299) {
-    return response.ToError(method + " " + request.url);
-  }
-  Json json = Json::parse(response.body, nullptr, false);
-  if (json.is_object()) return json;
-  return MakeError(ErrorKind::kInternal, request.url + ": the answer is not a JSON object");
-}
-
-std::string Text(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  if (found == json.end() || found->is_null()) return "-";
-  return found->is_string() ? found->get<std::string>() : found->dump();
+  ServerCalls server = TRY(ServerCalls::Find(
+      options.target, "no server has the data directory; workflows go on when `varve serve` does"));
+  return server.Object(method, path);
 }
 
 std::string LineOf(const Json& workflow) {
-  return fmt::format("{} {:<10} {:<11} {:<11} {}  {}\n", Text(workflow, "id"),
-                     Text(workflow, "kind"), Text(workflow, "state"), Text(workflow, "step"),
-                     Text(workflow, "created"), Text(workflow, "subject"));
+  return fmt::format("{} {:<10} {:<11} {:<11} {}  {}\n", TextOf(workflow, "id"),
+                     TextOf(workflow, "kind"), TextOf(workflow, "state"), TextOf(workflow, "step"),
+                     TextOf(workflow, "created"), TextOf(workflow, "subject"));
 }
 
 Result<std::string> ListWorkflows(const Options& options) {
@@ -72,7 +50,7 @@ Result<std::string> ListWorkflows(const Options& options) {
   if (options.json) return out;
   if (workflows.empty()) return std::string("no workflows\n");
   if (json.contains("nextBefore")) {
-    out += fmt::format("more: --before {}\n", Text(json, "nextBefore"));
+    out += fmt::format("more: --before {}\n", TextOf(json, "nextBefore"));
   }
   return out;
 }
@@ -82,14 +60,14 @@ Result<std::string> ShowWorkflow(const Options& options) {
   if (options.json) return json.dump() + "\n";
   std::string out = LineOf(json);
   if (json.contains("error")) {
-    out += fmt::format("  error {} (attempt {}), next {}: {}\n", Text(json, "errorCode"),
-                       Text(json, "attempts"), Text(json, "next"), Text(json, "error"));
+    out += fmt::format("  error {} (attempt {}), next {}: {}\n", TextOf(json, "errorCode"),
+                       TextOf(json, "attempts"), TextOf(json, "next"), TextOf(json, "error"));
   }
   for (const Json& step : json.value("steps", Json::array())) {
-    out += fmt::format("  {:<11} {} → {}  {} attempts  {}\n", Text(step, "step"),
-                       Text(step, "started"), Text(step, "ended"), Text(step, "attempts"),
-                       Text(step, "detail"));
-    if (step.contains("error")) out += fmt::format("    error: {}\n", Text(step, "error"));
+    out += fmt::format("  {:<11} {} → {}  {} attempts  {}\n", TextOf(step, "step"),
+                       TextOf(step, "started"), TextOf(step, "ended"), TextOf(step, "attempts"),
+                       TextOf(step, "detail"));
+    if (step.contains("error")) out += fmt::format("    error: {}\n", TextOf(step, "error"));
   }
   return out;
 }

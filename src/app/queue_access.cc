@@ -6,11 +6,12 @@
 
 #include "app/embedded.h"
 #include "app/http_client.h"
+#include "app/server_calls.h"
 
 namespace varve::app {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 std::string Text(const Json& object, const char* name) {
   auto found = object.find(name);
@@ -44,10 +45,10 @@ class EmbeddedAccess : public QueueAccess {
 
 class HttpAccess : public QueueAccess {
  public:
-  explicit HttpAccess(std::string url) : url_(std::move(url)) {}
+  explicit HttpAccess(std::string url) : server_(std::move(url)) {}
 
   Result<std::vector<queue::QueueStats>> List() override {
-    Json json = TRY(Call("GET", "/queues", ""));
+    Json json = TRY(server_.Object("GET", "/queues"));
     std::vector<queue::QueueStats> out;
     for (const Json& item : json.value("queues", Json::array())) {
       queue::QueueStats stats;
@@ -69,8 +70,8 @@ class HttpAccess : public QueueAccess {
   }
 
   Result<std::vector<queue::Message>> Peek(const std::string& queue, uint32_t batch_max) override {
-    Json json = TRY(Call("POST", "/queues/" + UrlEncode(queue) + "/messages/peek",
-                         Json{{"batch_size", batch_max}}.dump()));
+    Json json = TRY(server_.Object("POST", "/queues/" + UrlEncode(queue) + "/messages/peek",
+                                   Json{{"batch_size", batch_max}}.dump()));
     std::vector<queue::Message> out;
     Json result = json.value("result", Json::object());
     for (const Json& item : result.value("messages", Json::array())) {
@@ -89,14 +90,14 @@ class HttpAccess : public QueueAccess {
   }
 
   Result<uint64_t> Replay(const std::string& queue, uint64_t messages_max) override {
-    Json json = TRY(Call("POST", "/queues/" + UrlEncode(queue) + "/replay",
-                         Json{{"limit", messages_max}}.dump()));
+    Json json = TRY(server_.Object("POST", "/queues/" + UrlEncode(queue) + "/replay",
+                                   Json{{"limit", messages_max}}.dump()));
     return Count(json, "replayed");
   }
 
   Result<uint64_t> PurgeAll(const std::string& queue) override {
-    Json json =
-        TRY(Call("POST", "/queues/" + UrlEncode(queue) + "/messages/purge", R"({"all":true})"));
+    Json json = TRY(server_.Object("POST", "/queues/" + UrlEncode(queue) + "/messages/purge",
+                                   R"({"all":true})"));
     return Count(json, "purgeCount");
   }
 
@@ -106,24 +107,7 @@ class HttpAccess : public QueueAccess {
     return static_cast<uint64_t>(result.contains(name) ? Int(result, name) : Int(json, name));
   }
 
-  Result<Json> Call(const std::string& method, const std::string& path, const std::string& body) {
-    HttpRequest request{.method = method,
-                        .url = url_ + path,
-                        .headers = CommonHeaders(),
-                        .body = body,
-                        .timeout_ms = 60'000};
-    request.headers.push_back("Content-Type: application/json");
-    HttpResponse response = TRY(client_.Send(request));
-    if (response.status < 200 || response.status > 299) {
-      return response.ToError(method + " " + request.url);
-    }
-    Json json = Json::parse(response.body, nullptr, false);
-    if (json.is_object()) return json;
-    return MakeError(ErrorKind::kInternal, request.url + ": the answer is not a JSON object");
-  }
-
-  std::string url_;
-  HttpClient client_;
+  ServerCalls server_;
 };
 
 }  // namespace
