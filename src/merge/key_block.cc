@@ -16,6 +16,7 @@ using parquet::ValueOrder;
 namespace {
 
 constexpr uint32_t kInt96Bytes = 12;
+constexpr int kNumberBytes = 8;
 
 template <typename T>
 uint64_t HeadOf(T value) {
@@ -188,13 +189,7 @@ void FillStrings(const std::vector<KeyColumn>& columns, const std::vector<KeyPag
     for (size_t k = 0; k < columns.size(); ++k) {
       AppendKey(columns[k], CellAt(columns[k], pages[k], pages[k].from + i), block.tails);
     }
-    uint64_t head = 0;
-    for (size_t b = 0; b < 8; ++b) {
-      const size_t at = begin + b;
-      const char c = at < block.tails.size() ? block.tails[at] : '\0';
-      head = head << 8 | static_cast<uint8_t>(c);
-    }
-    block.heads[i] = head;
+    block.heads[i] = HeadOfKeyString({block.tails.data() + begin, block.tails.size() - begin});
     block.tail_at.push_back(static_cast<uint32_t>(block.tails.size()));
   }
 }
@@ -236,6 +231,25 @@ std::optional<uint64_t> HeadOfKey(const std::vector<KeyColumn>& columns, std::st
     default:
       return std::nullopt;
   }
+}
+
+std::string KeyStringOf(uint64_t number_head) {
+  std::vector<char> bytes = {'\1'};
+  AppendBigEndian(number_head, kNumberBytes, bytes);
+  return {bytes.begin(), bytes.end()};
+}
+
+uint64_t NumberOfKeyString(std::string_view tail, uint8_t& rank) {
+  rank = static_cast<uint8_t>(tail[0]);
+  return HeadOfKeyString(tail.substr(1, kNumberBytes));
+}
+
+uint64_t HeadOfKeyString(std::string_view tail) {
+  uint64_t head = 0;
+  for (size_t i = 0; i < kNumberBytes; ++i) {
+    head = head << 8 | (i < tail.size() ? static_cast<uint8_t>(tail[i]) : 0);
+  }
+  return head;
 }
 
 KeyBlock MakeKeyBlock(const std::vector<KeyColumn>& columns, const std::vector<KeyPage>& pages,

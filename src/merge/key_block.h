@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -69,6 +70,12 @@ struct KeyPage {
   const parquet::IndexedPage* dictionary = nullptr;
   uint32_t from = 0;
 };
+
+// Keys as strings, of several columns: what one that begins with a number has in front, and which
+// number, or null, a key begins with.
+std::string KeyStringOf(uint64_t number_head);
+uint64_t NumberOfKeyString(std::string_view tail, uint8_t& rank);
+uint64_t HeadOfKeyString(std::string_view tail);  // its first eight bytes
 
 // The keys of rows [begin, end); pages: one a key column.
 KeyBlock MakeKeyBlock(const std::vector<KeyColumn>& columns, const std::vector<KeyPage>& pages,

@@ -65,21 +65,15 @@ uint64_t KeySplit::FirstOf(const KeyView& key, uint8_t& rank) const {
     rank = key.rank;
     return key.head;
   }
-  rank = static_cast<uint8_t>(key.tail[0]);
-  uint64_t number = 0;
-  if (rank != kValueRank) return number;
-  for (size_t i = 1; i <= 8; ++i) number = number << 8 | static_cast<uint8_t>(key.tail[i]);
-  return number;
+  return NumberOfKeyString(key.tail, rank);
 }
 
 OwnKey KeySplit::KeyOf(uint64_t number) const {
   OwnKey key;
   key.head = number;
   if (!several_) return key;
-  key.tail.push_back(static_cast<char>(kValueRank));
-  for (int shift = 56; shift >= 0; shift -= 8)
-    key.tail.push_back(static_cast<char>(number >> shift));
-  key.head = uint64_t{kValueRank} << 56 | number >> 8;
+  key.tail = KeyStringOf(number);
+  key.head = HeadOfKeyString(key.tail);
   return key;
 }
 
@@ -104,7 +98,7 @@ std::optional<OwnKey> KeySplit::EndOf(const KeyView& key) const {
   if (several_) {
     nulls.tail.push_back('\2');
     nulls.rank = kValueRank;
-    nulls.head = uint64_t{2} << 56;
+    nulls.head = HeadOfKeyString(nulls.tail);
   }
   return nulls;
 }
