@@ -55,9 +55,10 @@ query::FileRef LakeReader::RefOf(const std::string& key, uint64_t size, int64_t 
 Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
                                                     const std::string& table) {
   Written written;
+  std::vector<std::string> prefixes;
   for (const std::string& ns : NamespacesOf(table)) {
-    const std::string prefix = tenant.StorePrefix() + data_prefix_ + ns + "/";
-    for (store::ObjectMeta& object : TRY(store::ListAll(store_, prefix))) {
+    prefixes.push_back(tenant.StorePrefix() + data_prefix_ + ns + "/");
+    for (store::ObjectMeta& object : TRY(store::ListAll(store_, prefixes.back()))) {
       const auto name = compact::ParseSourceName(object.key, data_prefix_);
       if (name.ok() && name->ns == ns) {
         written.ids.push_back({object.key, object.etag});
@@ -68,6 +69,16 @@ Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
     }
   }
   written.before = TRY(windows_.View(written.ids));
+  const bool replaced = std::ranges::any_of(written.before, [](const compact::SourceView& view) {
+    return view.standing == SourceStanding::kCompacted;
+  });
+  if (!replaced) return written;
+  written.plain.clear();
+  for (const std::string& prefix : prefixes) {
+    for (store::ObjectMeta& object : TRY(store::ListAll(store_, prefix))) {
+      if (WorkflowOfPlainFile(object.key)) written.plain.push_back(std::move(object));
+    }
+  }
   return written;
 }
 

@@ -8,7 +8,8 @@
 // a workflow has in view 1 is in 3 if that workflow's outputs are. Any other was not compacted when
 // 3 was read. What is listed is not deleted while a query runs: the grace is longer.
 // Plain compacted files have no snapshot: one is seen if no file that was still open in view 0 is
-// its workflow's in view 1.
+// its workflow's in view 1. Where a file was compacted in view 0 they are listed behind it, as what
+// it became may not have been there before.
 #pragma once
 
 #include <optional>
