@@ -11,6 +11,7 @@
 
 #include "app/commands.h"
 #include "app/compaction.h"
+#include "app/table_access.h"
 #include "compact/compaction_plan.h"
 #include "core/clock.h"
 #include "store/local_store.h"
@@ -44,7 +45,7 @@ Result<std::unique_ptr<DirectCompaction>> DirectCompaction::Open(
   out->data_prefix_ = config.compaction.prefix + "/";
   out->store_ = TRY(store::OpenLocalStore({.root = paths.root}, SystemClock()));
   out->database_ = TRY(state::Database::Open(paths.state));
-  out->tables_ = std::make_unique<TenantTables>(*out->store_, config, paths);
+  out->tables_ = OpenTenantTables(*out->store_, config, paths);
   out->windows_ = TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction),
                                                    *out->database_, SystemClock()));
   out->kept_ = TRY(workflow::WorkflowStore::Open(*out->database_, SystemClock(), SystemRandom(),

@@ -43,7 +43,7 @@ class DirectCompaction {
   std::string data_prefix_;
   std::unique_ptr<store::ObjectStore> store_;
   std::unique_ptr<state::Database> database_;
-  std::unique_ptr<TenantTables> tables_;
+  std::unique_ptr<catalog::TenantTables> tables_;
   std::unique_ptr<compact::WindowTracker> windows_;
   std::unique_ptr<workflow::WorkflowStore> kept_;
   std::unique_ptr<Workflows> workflows_;

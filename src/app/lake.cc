@@ -2,6 +2,7 @@
 
 #include "app/compaction.h"
 #include "app/config_load.h"
+#include "app/table_access.h"
 #include "core/clock.h"
 #include "store/local_store.h"
 
@@ -51,7 +52,7 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
   lake->flusher = TRY(ingest::Flusher::Open(FlusherOptionsOf(config), lake->instance,
                                             *lake->journal, *lake->store, *lake->database, clock));
   lake->ledger = TRY(compact::RawLedger::Open(*lake->database, lake->instance.tag));
-  lake->tables = std::make_unique<TenantTables>(*lake->store, config, paths);
+  lake->tables = OpenTenantTables(*lake->store, config, paths);
   lake->windows =
       TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction), *lake->database, clock));
   lake->workflows =

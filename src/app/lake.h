@@ -8,7 +8,7 @@
 #include "app/data_dir.h"
 #include "app/lake_reader.h"
 #include "app/snapshot.h"
-#include "app/tenant_tables.h"
+#include "catalog/tenant_tables.h"
 #include "compact/raw_ledger.h"
 #include "compact/window_tracker.h"
 #include "ingest/flusher.h"
@@ -31,7 +31,7 @@ struct Lake {
   std::unique_ptr<journal::Journal> journal;
   std::unique_ptr<ingest::Flusher> flusher;  // not started
   std::unique_ptr<compact::RawLedger> ledger;
-  std::unique_ptr<TenantTables> tables;
+  std::unique_ptr<catalog::TenantTables> tables;
   std::unique_ptr<compact::WindowTracker> windows;
   std::unique_ptr<workflow::WorkflowStore> workflows;
   std::unique_ptr<LakeReader> reader;

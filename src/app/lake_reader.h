@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "app/tenant_tables.h"
+#include "catalog/tenant_tables.h"
 #include "compact/window_tracker.h"
 #include "query/snapshot.h"
 #include "store/object_store.h"
@@ -28,8 +28,9 @@ namespace varve::app {
 class LakeReader {
  public:
   // All are borrowed. data_prefix: of writers' files, with its final '/'.
-  LakeReader(store::ObjectStore& store, TenantTables& tables, compact::WindowTracker& windows,
-             workflow::WorkflowStore& workflows, std::string data_prefix)
+  LakeReader(store::ObjectStore& store, catalog::TenantTables& tables,
+             compact::WindowTracker& windows, workflow::WorkflowStore& workflows,
+             std::string data_prefix)
       : store_(store),
         tables_(tables),
         windows_(windows),
@@ -52,7 +53,7 @@ class LakeReader {
   query::FileRef RefOf(const std::string& key, uint64_t size, int64_t modified_ms) const;
 
   store::ObjectStore& store_;
-  TenantTables& tables_;
+  catalog::TenantTables& tables_;
   compact::WindowTracker& windows_;
   workflow::WorkflowStore& workflows_;
   const std::string data_prefix_;

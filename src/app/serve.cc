@@ -200,7 +200,7 @@ Status Serving::Start(const Config& config) {
   services.workflows = lake_->workflows.get();
   services.wake_workflows = [this] { workflows_->engine().Wake(); };
   // Tables that another catalog keeps are attached to there.
-  if (config.table.rest.url.empty()) services.tables = &config.table.formats;
+  if (config.table.rest.url.empty()) services.tables = lake_->tables.get();
   services.live_feed = &live_;
   if (compaction_) compaction_->Serve(services);
   services.ready = [this] { return Ready(); };

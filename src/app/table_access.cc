@@ -56,10 +56,6 @@ Result<int64_t> ParseAge(const std::string& text, int64_t otherwise) {
   return number * ms;
 }
 
-std::string FormatNames(const catalog::Formats& formats) {
-  return formats.iceberg && formats.delta ? "iceberg+delta" : formats.delta ? "delta" : "iceberg";
-}
-
 Json ColumnsJson(const table::Schema& schema) {
   Json out = Json::array();
   for (const table::Field& field : schema.fields) {
@@ -104,14 +100,15 @@ Result<catalog::CleanOptions> CleanOptionsOf(const TableOptions& options, TableA
 
 }  // namespace
 
-TableAccess::TableAccess(std::unique_ptr<store::ObjectStore> store,
-                         const catalog::DeltaOptions& options, TableConfig config)
-    : config_(std::move(config)),
-      store_(std::move(store)),
-      heads_(OpenRestHeads(config_.rest)),
-      iceberg_(*store_, SystemClock(), SystemRandom(), options.catalog, heads_.get()),
-      delta_(*store_, SystemClock(), SystemRandom(), options),
-      tables_(iceberg_, delta_) {}
+std::unique_ptr<catalog::TenantTables> OpenTenantTables(store::ObjectStore& store,
+                                                        const Config& config,
+                                                        const DataDirPaths& paths) {
+  catalog::DeltaOptions options = config.table.formats;
+  std::error_code ignored;
+  options.catalog.root = std::filesystem::canonical(paths.root, ignored).string();
+  return std::make_unique<catalog::TenantTables>(
+      store, SystemClock(), SystemRandom(), std::move(options), OpenRestHeads(config.table.rest));
+}
 
 Result<std::unique_ptr<TableAccess>> TableAccess::Open(const TableOptions& options, bool writes) {
   std::vector<std::pair<std::string, std::string>> flags;
@@ -126,16 +123,13 @@ Result<std::unique_ptr<TableAccess>> TableAccess::Open(const TableOptions& optio
   store_options.root = paths.root;
   store_options.read_only = !writes;
   auto store = TRY(store::OpenLocalStore(std::move(store_options), SystemClock()));
-  catalog::DeltaOptions delta = loaded.config.table.formats;
-  delta.catalog.root = std::filesystem::canonical(paths.root).string();
-  return std::unique_ptr<TableAccess>(
-      new TableAccess(std::move(store), delta, loaded.config.table));
+  return std::unique_ptr<TableAccess>(new TableAccess(std::move(store), loaded.config, paths));
 }
 
 Result<std::string> ListTables(const TableOptions& options, TableAccess& access) {
   std::string text;
   for (const std::string& name : TRY(access.tables().List())) {
-    const std::string formats = FormatNames(TRY(access.tables().FormatsOf(name)));
+    const std::string formats = ToString(TRY(access.tables().FormatsOf(name)));
     text += options.json ? Json({{"name", name}, {"formats", formats}}).dump() + "\n"
                          : fmt::format("{:<14} {}\n", formats, name);
   }
@@ -146,7 +140,7 @@ Result<std::string> ShowTable(const TableOptions& options, TableAccess& access) 
   const catalog::Formats formats = TRY(access.tables().FormatsOf(options.name));
   const auto snapshot = TRY(catalog::FilesAsOf(access.tables(), options.name, {}));
   const catalog::TableShape shape = TRY(access.tables().Shape(options.name));
-  Json json = {{"name", options.name}, {"formats", FormatNames(formats)}};
+  Json json = {{"name", options.name}, {"formats", ToString(formats)}};
   json["snapshotId"] = snapshot.snapshot_id;
   json["time"] = snapshot.timestamp_ms == 0 ? "" : FormatIso(snapshot.timestamp_ms);
   json["files"] = snapshot.files.size();
@@ -253,12 +247,8 @@ Result<std::string> TableChanges(const TableOptions& options, TableAccess& acces
 
 Result<std::string> RegisterTableFiles(const TableOptions& options, TableAccess& access) {
   catalog::RegisterOptions registration;
-  if (options.format != "iceberg" && options.format != "delta" &&
-      options.format != "iceberg+delta") {
-    return Usage("--format is iceberg, delta or iceberg+delta");
-  }
-  registration.formats.iceberg = options.format != "delta";
-  registration.formats.delta = options.format != "iceberg";
+  registration.formats = catalog::ParseFormats(options.format);
+  if (!registration.formats.any()) return Usage("--format is iceberg, delta or iceberg+delta");
   registration.partitioning = options.partitioning;
   registration.sorting = options.sorting;
   registration.accept_problems = options.accept_problems;

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "app/config.h"
+#include "app/data_dir.h"
 #include "catalog/maintenance.h"
+#include "catalog/tenant_tables.h"
 #include "core/result.h"
 
 namespace varve::app {
@@ -24,25 +26,30 @@ struct TableOptions {
   bool yes = false;
 };
 
+// The lake tables of a data directory, in whatever catalog the configuration names.
+std::unique_ptr<catalog::TenantTables> OpenTenantTables(store::ObjectStore& store,
+                                                        const Config& config,
+                                                        const DataDirPaths& paths);
+
 // The data directory's tables. writes: false opens the store for looking only.
 class TableAccess {
  public:
   static Result<std::unique_ptr<TableAccess>> Open(const TableOptions& options, bool writes);
 
   store::ObjectStore& store() { return *store_; }
-  catalog::LakeTables& tables() { return tables_; }
+  catalog::LakeTables& tables() { return tables_->Of({}); }
   const TableConfig& config() const { return config_; }
 
  private:
-  TableAccess(std::unique_ptr<store::ObjectStore> store, const catalog::DeltaOptions& options,
-              TableConfig config);
+  TableAccess(std::unique_ptr<store::ObjectStore> store, const Config& config,
+              const DataDirPaths& paths)
+      : config_(config.table),
+        store_(std::move(store)),
+        tables_(OpenTenantTables(*store_, config, paths)) {}
 
   const TableConfig config_;
   std::unique_ptr<store::ObjectStore> store_;
-  std::unique_ptr<catalog::IcebergHeads> heads_;  // nullptr: the store's own
-  catalog::IcebergTables iceberg_;
-  catalog::DeltaTables delta_;
-  catalog::LakeTables tables_;
+  std::unique_ptr<catalog::TenantTables> tables_;
 };
 
 Result<std::string> ListTables(const TableOptions& options, TableAccess& access);

@@ -6,7 +6,7 @@
 namespace varve::app {
 namespace {
 
-compact::TablesOf TablesOf(TenantTables& tables) {
+compact::TablesOf TablesOf(catalog::TenantTables& tables) {
   return [&tables](const NamespaceId& tenant) -> catalog::LakeTables& { return tables.Of(tenant); };
 }
 

@@ -7,7 +7,7 @@
 
 #include "app/config.h"
 #include "app/data_dir.h"
-#include "app/tenant_tables.h"
+#include "catalog/tenant_tables.h"
 #include "compact/compaction_workflow.h"
 #include "compact/migration.h"
 #include "compact/window_tracker.h"
@@ -22,7 +22,7 @@ compact::CompactionOptions CompactionOptionsOf(const Config& config, const DataD
 // All are borrowed.
 struct WorkflowParts {
   store::ObjectStore& store;
-  TenantTables& tables;
+  catalog::TenantTables& tables;
   workflow::WorkflowStore& workflows;
   compact::WindowTracker& windows;  // is told what became of sources
 };

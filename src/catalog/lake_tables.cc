@@ -16,6 +16,16 @@ const CrashPoint kBetween{"catalog.between_formats"};
 
 }  // namespace
 
+std::string_view ToString(Formats formats) {
+  if (formats.iceberg && formats.delta) return "iceberg+delta";
+  return formats.delta ? "delta" : "iceberg";
+}
+
+Formats ParseFormats(std::string_view text) {
+  const bool both = text == "iceberg+delta";
+  return {.iceberg = both || text == "iceberg", .delta = both || text == "delta"};
+}
+
 Result<Formats> LakeTables::FormatsOf(const std::string& name) {
   TRY(CheckTableName(name));
   const TablePlace place = iceberg_.Place(name);

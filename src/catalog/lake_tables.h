@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catalog/delta_tables.h"
@@ -21,6 +22,9 @@ struct Formats {
   bool iceberg = false, delta = false;
   bool any() const { return iceberg || delta; }
 };
+// "iceberg", "delta", "iceberg+delta".
+std::string_view ToString(Formats formats);   // of any
+Formats ParseFormats(std::string_view text);  // none: it is none of these
 
 struct TableShape {
   table::Schema schema;  // with ids

@@ -122,16 +122,13 @@ Json SettingsJson(const CompactionSettings& settings) {
 }  // namespace
 
 std::string ToString(const TargetFormat& target) {
-  if (target.parquet) return "parquet";
-  if (target.tables.iceberg && target.tables.delta) return "iceberg+delta";
-  return target.tables.delta ? "delta" : "iceberg";
+  return target.parquet ? "parquet" : std::string(catalog::ToString(target.tables));
 }
 
 Result<TargetFormat> ParseTargetFormat(std::string_view text) {
   TargetFormat target;
   target.parquet = text == "parquet";
-  target.tables.iceberg = text == "iceberg" || text == "iceberg+delta";
-  target.tables.delta = text == "delta" || text == "iceberg+delta";
+  target.tables = catalog::ParseFormats(text);
   if (target.parquet || target.tables.any()) return target;
   return MakeError(ErrorKind::kInvalid, "INVALID_TARGET",
                    fmt::format("'{}' is none of iceberg, delta, iceberg+delta, parquet", text));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/clock.h"
+#include "server/response.h"
 
 namespace varve::server {
 namespace {
@@ -16,12 +17,6 @@ using compact::CompactionStatus;
 using compact::NamespaceStatus;
 using compact::WindowState;
 using compact::WindowStatus;
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Json IsoOrNull(int64_t ms) { return ms == 0 ? Json() : Json(FormatIso(ms)); }
 
 // Since when it is held, and until when at the latest.
 void AddHolds(const WindowStatus& status, Json& out) {
@@ -195,7 +190,7 @@ std::string WaitingForText(const WindowStatus& window) {
 }
 
 std::string NamespaceStatusJson(const CompactionStatus& status, const NamespaceStatus& ns) {
-  return Dump(NamespaceJson(status, ns, /*with_windows=*/true));
+  return DumpJson(NamespaceJson(status, ns, /*with_windows=*/true));
 }
 
 std::string NamespacesStatusJson(const CompactionStatus& status) {
@@ -203,7 +198,7 @@ std::string NamespacesStatusJson(const CompactionStatus& status) {
   for (const NamespaceStatus& ns : status.namespaces) {
     namespaces.push_back(NamespaceJson(status, ns, /*with_windows=*/true));
   }
-  return Dump({{"namespaces", std::move(namespaces)}, {"summary", SummaryJson(status)}});
+  return DumpJson({{"namespaces", std::move(namespaces)}, {"summary", SummaryJson(status)}});
 }
 
 std::string AggregateStatusJson(const CompactionStatus& status,
@@ -214,18 +209,18 @@ std::string AggregateStatusJson(const CompactionStatus& status,
     namespaces.push_back(NamespaceJson(status, ns, /*with_windows=*/false));
     for (const WindowStatus& window : ns.windows) windows.push_back(WindowJson(ns, window));
   }
-  return Dump({{"activeWindows", WindowsOf(status)},
-               {"knownWriters", WritersOf(status, &NamespaceStatus::known_writers)},
-               {"activeWriters", WritersOf(status, &NamespaceStatus::active_writers)},
-               {"windows", std::move(windows)},
-               {"namespaces", std::move(namespaces)},
-               {"summary", SummaryJson(status)},
-               {"backpressure", compact::ToString(status.pressure)},
-               {"runningWorkflows", status.running},
-               {"compactedFiles", status.compacted_files},
-               {"compactedBytes", status.compacted_bytes},
-               {"debt", DebtJson(status)},
-               {"consumer", ConsumerJson(consumer)}});
+  return DumpJson({{"activeWindows", WindowsOf(status)},
+                   {"knownWriters", WritersOf(status, &NamespaceStatus::known_writers)},
+                   {"activeWriters", WritersOf(status, &NamespaceStatus::active_writers)},
+                   {"windows", std::move(windows)},
+                   {"namespaces", std::move(namespaces)},
+                   {"summary", SummaryJson(status)},
+                   {"backpressure", compact::ToString(status.pressure)},
+                   {"runningWorkflows", status.running},
+                   {"compactedFiles", status.compacted_files},
+                   {"compactedBytes", status.compacted_bytes},
+                   {"debt", DebtJson(status)},
+                   {"consumer", ConsumerJson(consumer)}});
 }
 
 std::string HealthJson(const CompactionStatus& status, const compact::HealthLimits& limits,
@@ -249,9 +244,9 @@ std::string HealthJson(const CompactionStatus& status, const compact::HealthLimi
     for (const std::string& issue : health.issues) alerts.push_back(label + ": " + issue);
   }
   *unhealthy = worst == compact::Health::kUnhealthy;
-  return Dump({{"status", compact::ToString(worst)},
-               {"namespaces", std::move(namespaces)},
-               {"alerts", std::move(alerts)}});
+  return DumpJson({{"status", compact::ToString(worst)},
+                   {"namespaces", std::move(namespaces)},
+                   {"alerts", std::move(alerts)}});
 }
 
 void WriteCompactionGauges(const CompactionStatus& status, MetricsWriter& out) {
@@ -293,7 +288,7 @@ std::string HistoryJson(const CompactionStatus& status, compact::WindowHistory& 
     }
     namespaces[label] = {{"latest", std::move(latest_json)}, {"timeSeries", std::move(series)}};
   }
-  return Dump({{"timestamp", status.now_ms}, {"namespaces", std::move(namespaces)}});
+  return DumpJson({{"timestamp", status.now_ms}, {"namespaces", std::move(namespaces)}});
 }
 
 std::string RunJson(const std::vector<compact::Dispatched>& dispatched,
@@ -313,10 +308,10 @@ std::string RunJson(const std::vector<compact::Dispatched>& dispatched,
       if (window.window.state == WindowState::kPending) held.push_back(WindowJson(ns, window));
     }
   }
-  return Dump({{"dispatched", std::move(made)},
-               {"held", std::move(held)},
-               {"runningWorkflows", status.running},
-               {"concurrencyMax", concurrency_max}});
+  return DumpJson({{"dispatched", std::move(made)},
+                   {"held", std::move(held)},
+                   {"runningWorkflows", status.running},
+                   {"concurrencyMax", concurrency_max}});
 }
 
 }  // namespace varve::server

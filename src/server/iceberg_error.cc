@@ -54,7 +54,7 @@ void SetBody(Response& response, std::string_view message, std::string_view type
   json["error"]["type"] = type;
   json["error"]["code"] = response.status;
   response.content_type = "application/json";
-  response.body = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  response.body = DumpJson(json);
 }
 
 }  // namespace

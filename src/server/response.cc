@@ -1,6 +1,9 @@
 #include "server/response.h"
 
+#include <nlohmann/json.hpp>
+
 #include "core/bytes.h"
+#include "core/clock.h"
 #include "core/log.h"
 
 namespace varve::server {
@@ -139,6 +142,14 @@ Response JsonResponse(std::string body) {
   Response response;
   response.body = std::move(body);
   return response;
+}
+
+std::string DumpJson(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+nlohmann::ordered_json IsoOrNull(int64_t ms) {
+  return ms == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(FormatIso(ms));
 }
 
 }  // namespace varve::server

@@ -1,6 +1,8 @@
 // An answer, and the one map from an Error to it.
 #pragma once
 
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,5 +28,8 @@ Response ErrorResponse(const Error& error);
 Response ErrorResponse(int status, std::string_view code, std::string_view message,
                        std::string_view details_json = {});
 Response JsonResponse(std::string body);
+// The JSON as text; bytes that are no UTF-8 are replaced.
+std::string DumpJson(const nlohmann::ordered_json& json);
+nlohmann::ordered_json IsoOrNull(int64_t ms);  // null: 0, there is no such time
 
 }  // namespace varve::server

@@ -14,8 +14,6 @@
 namespace varve::server {
 namespace {
 
-using ExchangePtr = std::shared_ptr<Exchange>;
-
 constexpr uint64_t kBodyBytesMax = 64 * 1024;
 constexpr size_t kNamespacesAskedMax = 100;
 constexpr size_t kPointsDefault = 100;
@@ -236,12 +234,9 @@ void AddCompactionRoutes(ServerState& state) {
   for (const Entry& entry : kEntries) {
     Route& route = state.router.Add(
         entry.method, entry.path, entry.access,
-        [&state, compaction, call = entry.call](const ExchangePtr& exchange) {
-          RunOn(state.blocking_pool, exchange, [compaction, call](const ExchangePtr& e) {
-            auto response = call(compaction, *e);
-            e->Reply(response.ok() ? std::move(response).value() : ErrorResponse(response.error()));
-          });
-        });
+        Answering(state, [compaction, call = entry.call](const Exchange& exchange) {
+          return call(compaction, exchange);
+        }));
     route.data_namespace = true;
     if (entry.method != Method::kGet) route.body_bytes_max = kBodyBytesMax;
   }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "catalog/rest_catalog.h"
+#include "catalog/tenant_tables.h"
 #include "core/bytes.h"
 #include "server/exchange.h"
 #include "server/iceberg_error.h"
@@ -23,32 +24,8 @@ constexpr uint64_t kFormBytesMax = 16 << 10;
 constexpr size_t kPageSizeMax = 1000;
 constexpr int64_t kTokenSeconds = 365 * 86'400;  // as long as its key
 
-// The tables of one namespace of ours.
-struct TenantTables {
-  TenantTables(ServerState& state, const NamespaceId& ns)
-      : options(OptionsFor(state, ns)),
-        iceberg(*state.services.store, *state.services.clock, *state.services.random,
-                options.catalog),
-        delta(*state.services.store, *state.services.clock, *state.services.random, options),
-        tables(iceberg, delta),
-        rest(tables) {}
-
-  static catalog::DeltaOptions OptionsFor(ServerState& state, const NamespaceId& ns) {
-    catalog::DeltaOptions out = *state.services.tables;
-    out.catalog.prefix = ns.StorePrefix() + out.catalog.prefix;
-    return out;
-  }
-
-  catalog::DeltaOptions options;
-  catalog::IcebergTables iceberg;
-  catalog::DeltaTables delta;
-  catalog::LakeTables tables;
-  catalog::RestCatalog rest;
-};
-
 struct Call {
   Exchange& exchange;
-  TenantTables& tables;
   catalog::RestCatalog& rest;
 
   bool head_only() const { return exchange.head.method == Method::kHead; }
@@ -59,10 +36,6 @@ struct Call {
     return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE", "there is no such table");
   }
 };
-
-Response JsonOf(const Json& json) {
-  return JsonResponse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
 
 Response NoContent() {
   Response response;
@@ -155,7 +128,7 @@ Result<Response> GetConfig(Call& call) {
   json["defaults"] = Json::object();
   json["overrides"] = Json::object();
   json["endpoints"] = kEndpoints;
-  return JsonOf(json);
+  return JsonResponse(DumpJson(json));
 }
 
 Result<Response> ListNamespaces(Call& call) {
@@ -168,7 +141,7 @@ Result<Response> ListNamespaces(Call& call) {
   Json json;
   json["namespaces"] = children;
   if (!next.empty()) json["next-page-token"] = next;
-  return JsonOf(json);
+  return JsonResponse(DumpJson(json));
 }
 
 Result<Response> CreateNamespace(Call& call) {
@@ -179,7 +152,7 @@ Result<Response> CreateNamespace(Call& call) {
   Json json;
   json["namespace"] = levels;
   json["properties"] = properties;
-  return JsonOf(json);
+  return JsonResponse(DumpJson(json));
 }
 
 Result<Response> LoadNamespace(Call& call) {
@@ -192,7 +165,7 @@ Result<Response> LoadNamespace(Call& call) {
   Json json;
   json["namespace"] = *levels;
   json["properties"] = properties;
-  return JsonOf(json);
+  return JsonResponse(DumpJson(json));
 }
 
 Result<Response> DropNamespace(Call& call) {
@@ -216,7 +189,7 @@ Result<Response> UpdateNamespace(Call& call) {
   json["updated"] = change.updated;
   json["removed"] = change.removed;
   json["missing"] = change.missing;
-  return JsonOf(json);
+  return JsonResponse(DumpJson(json));
 }
 
 Result<Response> ListTables(Call& call) {
@@ -232,7 +205,7 @@ Result<Response> ListTables(Call& call) {
     json["identifiers"].push_back(std::move(entry));
   }
   if (!next.empty()) json["next-page-token"] = next;
-  return JsonOf(json);
+  return JsonResponse(DumpJson(json));
 }
 
 // Metadata is written once, as the text that it is.
@@ -304,7 +277,7 @@ Response OAuthError(int status, std::string_view error, std::string_view descrip
   Json json;
   json["error"] = error;
   json["error_description"] = description;
-  Response response = JsonOf(json);
+  Response response = JsonResponse(DumpJson(json));
   response.status = status;
   return response;
 }
@@ -328,14 +301,14 @@ Response GiveToken(ServerState& state, const Exchange& exchange) {
   json["token_type"] = "bearer";
   json["expires_in"] = kTokenSeconds;
   json["issued_token_type"] = "urn:ietf:params:oauth:token-type:access_token";
-  return JsonOf(json);
+  return JsonResponse(DumpJson(json));
 }
 
 using Action = Result<Response> (*)(Call&);
 
 void Answer(ServerState& state, const ExchangePtr& exchange, Action action) {
-  TenantTables tables(state, exchange->ns);
-  Call call{*exchange, tables, tables.rest};
+  catalog::RestCatalog rest(state.services.tables->Of(exchange->ns));
+  Call call{*exchange, rest};
   auto answer = action(call);
   exchange->Reply(answer.ok() ? std::move(*answer) : IcebergErrorResponse(answer.error()));
 }
@@ -343,7 +316,7 @@ void Answer(ServerState& state, const ExchangePtr& exchange, Action action) {
 }  // namespace
 
 void AddIcebergRoutes(ServerState& state) {
-  if (state.services.tables == nullptr || state.services.store == nullptr) return;
+  if (state.services.tables == nullptr) return;
   const auto add = [&state](Method method, const std::string& path, Access access, Action action) {
     Route& route = state.router.Add(
         method, "/iceberg/v1" + path, access, [&state, action](const ExchangePtr& exchange) {

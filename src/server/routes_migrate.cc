@@ -2,7 +2,6 @@
 #include <nlohmann/json.hpp>
 
 #include "compact/migration.h"
-#include "core/clock.h"
 #include "server/exchange.h"
 #include "server/server_state.h"
 #include "workflow/workflow_store.h"
@@ -10,7 +9,6 @@
 namespace varve::server {
 namespace {
 
-using ExchangePtr = std::shared_ptr<Exchange>;
 using Json = nlohmann::ordered_json;
 using workflow::Workflow;
 using workflow::WorkflowState;
@@ -18,8 +16,6 @@ using workflow::WorkflowStore;
 
 constexpr uint64_t kBodyBytesMax = 1 << 20;
 constexpr size_t kHistoryMax = 10;
-
-Json Time(int64_t ms) { return ms == 0 ? Json() : Json(FormatIso(ms)); }
 
 std::string_view StatusOf(const Workflow& workflow, const compact::MigrationState& state) {
   switch (workflow.state) {
@@ -78,16 +74,10 @@ Result<Job> JobOf(const Workflow& workflow) {
                 {"rowsMigrated", rows},
                 {"errors", std::move(errors)}}},
               {"namespaces", std::move(namespaces)},
-              {"createdAt", Time(workflow.created_ms)},
-              {"updatedAt", Time(workflow.updated_ms)},
-              {"completedAt", Time(workflow.ended_ms)}};
+              {"createdAt", IsoOrNull(workflow.created_ms)},
+              {"updatedAt", IsoOrNull(workflow.updated_ms)},
+              {"completedAt", IsoOrNull(workflow.ended_ms)}};
   return job;
-}
-
-void Reply(const ExchangePtr& exchange, const Json& json, int status = 200) {
-  Response response = JsonResponse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-  response.status = status;
-  exchange->Reply(std::move(response));
 }
 
 // The tenant's own, newest first; no more than what its history shows.
@@ -105,40 +95,30 @@ Result<std::vector<Workflow>> JobsOf(WorkflowStore& store, const NamespaceId& te
   return own;
 }
 
-// As routes have it: an Error becomes its answer.
-template <typename Call>
-Handler Answering(ServerState& state, Call call) {
-  return [&state, call](const ExchangePtr& exchange) {
-    RunOn(state.blocking_pool, exchange, [call](const ExchangePtr& e) {
-      const Status answered = call(e);
-      if (!answered.ok()) e->Reply(ErrorResponse(answered.error()));
-    });
-  };
-}
-
-Status Start(const Services& services, const ExchangePtr& exchange) {
+Result<Response> Start(const Services& services, const Exchange& exchange) {
   WorkflowStore& store = *services.workflows;
-  const auto request = TRY(compact::ReadMigrationRequest(exchange->ns, exchange->body));
+  const auto request = TRY(compact::ReadMigrationRequest(exchange.ns, exchange.body));
   const std::string id = TRY(compact::StartMigration(store, request));
   if (services.wake_workflows) services.wake_workflows();
   const Job job = TRY(JobOf(TRY(store.Get(id))));
-  Reply(exchange, {{"message", "Migration started"}, {"job", job.json}}, 202);
-  return {};
+  Response response = JsonResponse(DumpJson({{"message", "Migration started"}, {"job", job.json}}));
+  response.status = 202;
+  return response;
 }
 
-Status Show(const Services& services, const ExchangePtr& exchange) {
-  const auto jobs = TRY(JobsOf(*services.workflows, exchange->ns));
+Result<Response> Show(const Services& services, const Exchange& exchange) {
+  const auto jobs = TRY(JobsOf(*services.workflows, exchange.ns));
   if (jobs.empty()) {
-    Reply(exchange, {{"status", "idle"}, {"message", "No migration has been started"}});
-    return {};
+    return JsonResponse(
+        DumpJson({{"status", "idle"}, {"message", "No migration has been started"}}));
   }
   const Job job = TRY(JobOf(jobs.front()));
-  Reply(exchange, {{"job", job.json}, {"progressPercent", job.percent}, {"summary", job.summary}});
-  return {};
+  return JsonResponse(
+      DumpJson({{"job", job.json}, {"progressPercent", job.percent}, {"summary", job.summary}}));
 }
 
-Status Cancel(const Services& services, const ExchangePtr& exchange) {
-  const auto jobs = TRY(JobsOf(*services.workflows, exchange->ns));
+Result<Response> Cancel(const Services& services, const Exchange& exchange) {
+  const auto jobs = TRY(JobsOf(*services.workflows, exchange.ns));
   if (jobs.empty() || workflow::HasEnded(jobs.front().state)) {
     return MakeError(ErrorKind::kInvalid, "NOTHING_TO_CANCEL", "no migration is under way");
   }
@@ -146,13 +126,12 @@ Status Cancel(const Services& services, const ExchangePtr& exchange) {
       TRY(services.workflows->Operate(jobs.front().id, workflow::Operation::kCancel));
   if (services.wake_workflows) services.wake_workflows();
   const Job job = TRY(JobOf(cancelled));
-  Reply(exchange, {{"message", "Migration cancelled"}, {"job", job.json}});
-  return {};
+  return JsonResponse(DumpJson({{"message", "Migration cancelled"}, {"job", job.json}}));
 }
 
-Status History(const Services& services, const ExchangePtr& exchange) {
+Result<Response> History(const Services& services, const Exchange& exchange) {
   Json out = {{"current", nullptr}, {"history", Json::array()}};
-  for (const Workflow& one : TRY(JobsOf(*services.workflows, exchange->ns))) {
+  for (const Workflow& one : TRY(JobsOf(*services.workflows, exchange.ns))) {
     Job job = TRY(JobOf(one));
     if (!workflow::HasEnded(one.state)) {
       out["current"] = std::move(job.json);
@@ -160,8 +139,7 @@ Status History(const Services& services, const ExchangePtr& exchange) {
       out["history"].push_back(std::move(job.json));
     }
   }
-  Reply(exchange, out);
-  return {};
+  return JsonResponse(DumpJson(out));
 }
 
 }  // namespace
@@ -171,8 +149,8 @@ void AddMigrationRoutes(ServerState& state) {
   const auto add = [&state](Method method, const char* path, Access access, auto call) -> Route& {
     return state.router.Add(
         method, path, access,
-        Answering(state, [&services = state.services, call](const ExchangePtr& e) {
-          return call(services, e);
+        Answering(state, [&services = state.services, call](const Exchange& exchange) {
+          return call(services, exchange);
         }));
   };
   add(Method::kPost, "/migrate", Access::kAdmin, Start).body_bytes_max = kBodyBytesMax;

@@ -3,7 +3,6 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "core/clock.h"
 #include "server/exchange.h"
 #include "server/server_state.h"
 #include "workflow/workflow_store.h"
@@ -11,15 +10,12 @@
 namespace varve::server {
 namespace {
 
-using ExchangePtr = std::shared_ptr<Exchange>;
 using Json = nlohmann::ordered_json;
 using workflow::Operation;
 using workflow::Workflow;
 using workflow::WorkflowStore;
 
 constexpr uint32_t kRowsDefault = 100, kRowsMax = 1000;
-
-Json Time(int64_t ms) { return ms == 0 ? Json() : Json(FormatIso(ms)); }
 
 Json WorkflowJson(const Workflow& workflow) {
   Json json = {{"id", workflow.id},
@@ -28,19 +24,19 @@ Json WorkflowJson(const Workflow& workflow) {
                {"state", ToString(workflow.state)},
                {"step", workflow.step},
                {"attempts", workflow.attempts},
-               {"next", Time(workflow.next_ms)}};
+               {"next", IsoOrNull(workflow.next_ms)}};
   if (!workflow.error.empty()) json["error"] = workflow.error;
   if (!workflow.error_code.empty()) json["errorCode"] = workflow.error_code;
-  json["created"] = Time(workflow.created_ms);
-  json["updated"] = Time(workflow.updated_ms);
-  json["ended"] = Time(workflow.ended_ms);
+  json["created"] = IsoOrNull(workflow.created_ms);
+  json["updated"] = IsoOrNull(workflow.updated_ms);
+  json["ended"] = IsoOrNull(workflow.ended_ms);
   return json;
 }
 
 Json StepJson(const workflow::StepRecord& step) {
   Json json = {{"step", step.step},
-               {"started", Time(step.started_ms)},
-               {"ended", Time(step.ended_ms)},
+               {"started", IsoOrNull(step.started_ms)},
+               {"ended", IsoOrNull(step.ended_ms)},
                {"attempts", step.attempts}};
   if (!step.error.empty()) json["error"] = step.error;
   Json detail = Json::parse(step.detail_json, nullptr, false);
@@ -48,55 +44,49 @@ Json StepJson(const workflow::StepRecord& step) {
   return json;
 }
 
-void Reply(const ExchangePtr& exchange, const Json& json) {
-  exchange->Reply(JsonResponse(json.dump(-1, ' ', false, Json::error_handler_t::replace)));
+Result<uint32_t> LimitOf(const Exchange& exchange) {
+  uint32_t limit = kRowsDefault;
+  const std::string_view text = exchange.Param("limit");
+  if (text.empty()) return limit;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, limit);
+  if (error == std::errc() && end == last && limit >= 1 && limit <= kRowsMax) return limit;
+  return MakeError(ErrorKind::kInvalid, "INVALID_QUERY", "limit is 1 to 1000");
 }
 
-void ListWorkflows(WorkflowStore& store, const ExchangePtr& exchange) {
+Result<Response> ListWorkflows(WorkflowStore& store, const Exchange& exchange) {
   workflow::ListFilter filter;
-  filter.kind = exchange->Param("kind");
-  filter.before = exchange->Param("before");
-  filter.rows_max = kRowsDefault;
-  if (const std::string_view text = exchange->Param("state"); !text.empty()) {
+  filter.kind = exchange.Param("kind");
+  filter.before = exchange.Param("before");
+  if (const std::string_view text = exchange.Param("state"); !text.empty()) {
     filter.state = workflow::ParseWorkflowState(text);
     if (!filter.state) {
-      return exchange->Reply(
-          ErrorResponse(400, "INVALID_QUERY",
-                        "state is active, paused, cancelling, succeeded, failed or cancelled"));
+      return MakeError(ErrorKind::kInvalid, "INVALID_QUERY",
+                       "state is active, paused, cancelling, succeeded, failed or cancelled");
     }
   }
-  if (const std::string_view text = exchange->Param("limit"); !text.empty()) {
-    const char* last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), last, filter.rows_max);
-    if (error != std::errc() || end != last || filter.rows_max < 1 || filter.rows_max > kRowsMax) {
-      return exchange->Reply(ErrorResponse(400, "INVALID_QUERY", "limit is 1 to 1000"));
-    }
-  }
-  const auto found = store.List(filter);
-  if (!found.ok()) return exchange->Reply(ErrorResponse(found.error()));
+  filter.rows_max = TRY(LimitOf(exchange));
+  const auto found = TRY(store.List(filter));
   Json json = {{"workflows", Json::array()}};
-  for (const Workflow& workflow : *found) json["workflows"].push_back(WorkflowJson(workflow));
-  if (found->size() == filter.rows_max) json["nextBefore"] = found->back().id;
-  Reply(exchange, json);
+  for (const Workflow& workflow : found) json["workflows"].push_back(WorkflowJson(workflow));
+  if (found.size() == filter.rows_max) json["nextBefore"] = found.back().id;
+  return JsonResponse(DumpJson(json));
 }
 
-void GetWorkflow(WorkflowStore& store, const ExchangePtr& exchange) {
-  const std::string& id = exchange->path_params.back();
-  const auto workflow = store.Get(id);
-  if (!workflow.ok()) return exchange->Reply(ErrorResponse(workflow.error()));
-  const auto steps = store.Steps(id);
-  if (!steps.ok()) return exchange->Reply(ErrorResponse(steps.error()));
-  Json json = WorkflowJson(*workflow);
+Result<Response> GetWorkflow(WorkflowStore& store, const Exchange& exchange) {
+  const std::string& id = exchange.path_params.back();
+  Json json = WorkflowJson(TRY(store.Get(id)));
   json["steps"] = Json::array();
-  for (const workflow::StepRecord& step : *steps) json["steps"].push_back(StepJson(step));
-  Reply(exchange, json);
+  for (const workflow::StepRecord& step : TRY(store.Steps(id))) {
+    json["steps"].push_back(StepJson(step));
+  }
+  return JsonResponse(DumpJson(json));
 }
 
-void Operate(const Services& services, Operation operation, const ExchangePtr& exchange) {
-  const auto workflow = services.workflows->Operate(exchange->path_params.back(), operation);
-  if (!workflow.ok()) return exchange->Reply(ErrorResponse(workflow.error()));
+Result<Response> Operate(const Services& services, Operation operation, const Exchange& exchange) {
+  const auto workflow = TRY(services.workflows->Operate(exchange.path_params.back(), operation));
   if (services.wake_workflows) services.wake_workflows();
-  Reply(exchange, WorkflowJson(*workflow));
+  return JsonResponse(DumpJson(WorkflowJson(workflow)));
 }
 
 }  // namespace
@@ -104,18 +94,18 @@ void Operate(const Services& services, Operation operation, const ExchangePtr& e
 void AddWorkflowRoutes(ServerState& state) {
   WorkflowStore* store = state.services.workflows;
   if (store == nullptr) return;
-  const auto add = [&state](Method method, std::string path, Handler call) {
-    state.router.Add(method, std::move(path), Access::kAdmin,
-                     [&state, call = std::move(call)](const ExchangePtr& exchange) {
-                       RunOn(state.blocking_pool, exchange, call);
-                     });
+  const auto add = [&state](Method method, std::string path, auto call) {
+    state.router.Add(method, std::move(path), Access::kAdmin, Answering(state, std::move(call)));
   };
-  add(Method::kGet, "/workflows", [store](const ExchangePtr& e) { ListWorkflows(*store, e); });
-  add(Method::kGet, "/workflows/{id}", [store](const ExchangePtr& e) { GetWorkflow(*store, e); });
+  add(Method::kGet, "/workflows", [store](const Exchange& e) { return ListWorkflows(*store, e); });
+  add(Method::kGet, "/workflows/{id}",
+      [store](const Exchange& e) { return GetWorkflow(*store, e); });
   for (const Operation operation :
        {Operation::kPause, Operation::kResume, Operation::kRetry, Operation::kCancel}) {
     add(Method::kPost, "/workflows/{id}/" + std::string(ToString(operation)),
-        [&state, operation](const ExchangePtr& e) { Operate(state.services, operation, e); });
+        [&services = state.services, operation](const Exchange& e) {
+          return Operate(services, operation, e);
+        });
   }
 }
 

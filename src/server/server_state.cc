@@ -50,4 +50,13 @@ void RunOn(WorkerPool& pool, const std::shared_ptr<Exchange>& exchange, Handler 
   }
 }
 
+Handler Answering(ServerState& state, std::function<Result<Response>(const Exchange&)> call) {
+  return [&state, call = std::move(call)](const std::shared_ptr<Exchange>& exchange) {
+    RunOn(state.blocking_pool, exchange, [call](const std::shared_ptr<Exchange>& e) {
+      auto answer = call(*e);
+      e->Reply(answer.ok() ? std::move(*answer) : ErrorResponse(answer.error()));
+    });
+  };
+}
+
 }  // namespace varve::server

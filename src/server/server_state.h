@@ -14,6 +14,7 @@
 #include "server/metrics.h"
 #include "server/options.h"
 #include "server/rate_limit.h"
+#include "server/response.h"
 #include "server/router.h"
 #include "server/services.h"
 #include "server/worker_pool.h"
@@ -55,6 +56,8 @@ struct ServerState {
 // Runs a blocking call for the exchange on a pool; a full one answers 503 BUSY. An exception from
 // the call is answered as an internal error.
 void RunOn(WorkerPool& pool, const std::shared_ptr<Exchange>& exchange, Handler call);
+// A handler that replies what a blocking call gives; an Error becomes its answer.
+Handler Answering(ServerState& state, std::function<Result<Response>(const Exchange&)> call);
 
 // One function an area; each adds its routes to state.router.
 void AddIngestRoutes(ServerState& state);

@@ -17,7 +17,7 @@ class WindowConsumer;
 class WindowTracker;
 }  // namespace compact
 namespace catalog {
-struct DeltaOptions;
+class TenantTables;
 }
 namespace ingest {
 class Ingest;
@@ -55,8 +55,8 @@ struct Services {
   compact::WindowTracker* windows = nullptr;  // the compaction; with both or neither
   compact::WindowConsumer* window_consumer = nullptr;
   workflow::WorkflowStore* workflows = nullptr;
-  std::function<void()> wake_workflows;           // an operator has wished something
-  const catalog::DeltaOptions* tables = nullptr;  // of the store's tables, where they are served
+  std::function<void()> wake_workflows;     // an operator has wished something
+  catalog::TenantTables* tables = nullptr;  // served at /iceberg
   LiveFeed* live_feed = nullptr;
   // An Error: not ready, and why (replaying, the journal refuses).
   std::function<Status()> ready;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "catalog/delta_tables.h"
+#include "catalog/tenant_tables.h"
 #include "compact/window_consumer.h"
 #include "core/clock.h"
 #include "ingest/webhook.h"
@@ -56,8 +56,10 @@ struct RunningServer {
     services.store = &store;
     services.windows = windows.get();
     services.window_consumer = window_consumer.get();
-    tables.catalog.root = "memory://lake";
-    services.tables = &tables;
+    catalog::DeltaOptions table_options;
+    table_options.catalog.root = "memory://lake";
+    tables = std::make_unique<catalog::TenantTables>(store, clock, SystemRandom(), table_options);
+    services.tables = tables.get();
     services.live_feed = &live;
     auto opened_workflows = workflow::WorkflowStore::Open(*database, clock, SystemRandom());
     EXPECT_TRUE(opened_workflows.ok());
@@ -91,7 +93,7 @@ struct RunningServer {
   }
 
   store::MemoryStore store;
-  catalog::DeltaOptions tables;
+  std::unique_ptr<catalog::TenantTables> tables;
   ingest::WebhookVerifier webhooks;
   std::unique_ptr<state::Database> database;
   std::unique_ptr<queue::SqliteQueue> queue;
