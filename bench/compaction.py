@@ -15,7 +15,7 @@ import shutil
 import statistics
 import sys
 
-from merge import FRAME, ROOT, VARVE, WORKLOADS, run_child
+from merge import FRAME, ROOT, VARVE, WORKLOADS, run_child, warm
 
 INPUT = ROOT / "build/bench/merge"
 WORK = ROOT / "build/bench/compaction"
@@ -114,8 +114,8 @@ def run_peer(name, files, codec):
     return {"seconds": float(printed.split()[-1]), "peak_mb": peak}
 
 
-def best(runs):
-    return min(runs, key=lambda run: run["seconds"])
+def median(runs):
+    return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
 
 
 def workload(name):
@@ -126,16 +126,16 @@ def workload(name):
     results = {"merge": [], "varve": []}
     failed = {}
     for _ in range(RUNS):
-        results["merge"].append(run_merge(files, codec))
-        results["varve"].append(run_compact(files, codec))
+        results["merge"].append(warm(run_merge, files, codec))
+        results["varve"].append(warm(run_compact, files, codec))
         for peer in PEERS:
             if peer in failed:
                 continue
             try:
-                results.setdefault(peer, []).append(run_peer(peer, files, codec))
+                results.setdefault(peer, []).append(warm(run_peer, peer, files, codec))
             except RuntimeError as error:
                 failed[peer] = str(error)[-200:]
-    out = {peer: best(runs) for peer, runs in results.items() if runs}
+    out = {peer: median(runs) for peer, runs in results.items() if runs}
     pairs = zip(results["varve"], results["merge"])
     out["over_merge"] = statistics.median(v["seconds"] / m["seconds"] for v, m in pairs)
     out["failed"] = failed

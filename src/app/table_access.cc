@@ -129,7 +129,7 @@ Result<std::unique_ptr<TableAccess>> TableAccess::Open(const TableOptions& optio
 Result<std::string> ListTables(const TableOptions& options, TableAccess& access) {
   std::string text;
   for (const std::string& name : TRY(access.tables().List())) {
-    const std::string formats = ToString(TRY(access.tables().FormatsOf(name)));
+    const std::string_view formats = ToString(TRY(access.tables().FormatsOf(name)));
     text += options.json ? Json({{"name", name}, {"formats", formats}}).dump() + "\n"
                          : fmt::format("{:<14} {}\n", formats, name);
   }

@@ -188,7 +188,7 @@ Result<IcebergHead> RestCatalog::CommitTo(const std::string& name,
 
 Result<IcebergHead> RestCatalog::Commit(const Identifier& identifier, std::string_view text) {
   const ice::CommitRequest request = TRY(ice::ParseCommitRequest(text));
-  const auto name = TableNameOf(identifier);
+  auto name = TableNameOf(identifier);
   if (!request.creates()) {
     if (!name.ok()) return NoSuchTable(identifier);
     auto done = CommitTo(*name, request);
