@@ -189,7 +189,7 @@ def test_a_kill_at_every_point(lake, point):
 
 def test_a_server_shows_its_workflows_and_keeps_others_out(lake):
     lake.put_window()
-    server = Server(lake.root)
+    server = Server(lake.root, {"VARVE_COMPACTION_ENABLED": "false"})
     try:
         assert server.get("/workflows").json() == {"workflows": []}
         assert server.get("/workflows?state=nonsense").status == 400
