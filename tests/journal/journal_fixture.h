@@ -78,6 +78,11 @@ class Acks {
     changed_.wait(lock, [&] { return expected_ == 0; });
     return acked_;
   }
+  std::map<Lsn, std::string> WaitFor(size_t records) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return acked_.size() >= records; });
+    return acked_;
+  }
 
  private:
   std::mutex mutex_;
