@@ -27,6 +27,7 @@ Expiring, vacuum and orphans say what they would delete, and delete it with --ye
 
 Examples:
   varve table register trips --prefix imports/trips/ --format iceberg
+  varve table publish trips --to delta
   varve table ls
   varve table history trips
   varve table files trips --as-of 2026-02-02T14:00:00Z --json
@@ -77,6 +78,11 @@ void AddTable(CLI::App& root, Chosen& chosen) {
   reg->add_option("--sort", options->sorting, "Columns of the sort order: ts,id desc");
   reg->add_flag("--accept-problems", options->accept_problems,
                 "Take columns that some readers get wrong");
+  CLI::App* publish = add_named("publish", "Give a table another format over the same files", true,
+                                PublishTableAs);
+  publish->add_option("--to", options->to, "iceberg, delta or iceberg+delta")->required();
+  publish->add_flag("--accept-problems", options->accept_problems,
+                    "Take columns that some readers get wrong");
   CLI::App* expire =
       add_cleaner("expire", "Expire Iceberg snapshots and delete what only they had", ExpireTable);
   expire->add_option("--keep-last", options->keep_last, "Snapshots that stay, however old");

@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/data_dir.h"
 #include "app/rest_transport.h"
+#include "catalog/publication.h"
 #include "catalog/registration.h"
 #include "catalog/snapshot_files.h"
 #include "core/clock.h"
@@ -267,6 +268,19 @@ Result<std::string> RegisterTableFiles(const TableOptions& options, TableAccess&
   if (done.commit.delta) json["deltaVersion"] = done.commit.delta->version;
   if (options.json) return json.dump() + "\n";
   return fmt::format("{}: {} files, {} rows registered\n", options.name, done.files, done.rows);
+}
+
+Result<std::string> PublishTableAs(const TableOptions& options, TableAccess& access) {
+  const catalog::Formats wanted = catalog::ParseFormats(options.to);
+  if (!wanted.any()) return Usage("--to is iceberg, delta or iceberg+delta");
+  catalog::PublishOptions publication;
+  publication.accept_problems = options.accept_problems;
+  const catalog::Formats now =
+      TRY(catalog::PublishTable(access.tables(), options.name, wanted, publication));
+  if (options.json) {
+    return Json({{"table", options.name}, {"formats", catalog::ToString(now)}}).dump() + "\n";
+  }
+  return fmt::format("{}: {}\n", options.name, catalog::ToString(now));
 }
 
 Result<std::string> ExpireTable(const TableOptions& options, TableAccess& access) {

@@ -19,7 +19,7 @@ struct TableOptions {
   bool json = false;
   std::string as_of, from, to;
   std::vector<std::string> files;
-  std::string prefix, format = "iceberg", partitioning, sorting;
+  std::string prefix, format = "iceberg", to, partitioning, sorting;
   bool accept_problems = false;
   std::string older_than;
   size_t keep_last = 1;
@@ -58,6 +58,7 @@ Result<std::string> TableHistory(const TableOptions& options, TableAccess& acces
 Result<std::string> TableFiles(const TableOptions& options, TableAccess& access);
 Result<std::string> TableChanges(const TableOptions& options, TableAccess& access);
 Result<std::string> RegisterTableFiles(const TableOptions& options, TableAccess& access);
+Result<std::string> PublishTableAs(const TableOptions& options, TableAccess& access);
 Result<std::string> ExpireTable(const TableOptions& options, TableAccess& access);
 Result<std::string> VacuumTable(const TableOptions& options, TableAccess& access);
 Result<std::string> RemoveTableOrphans(const TableOptions& options, TableAccess& access);

@@ -38,6 +38,16 @@ std::optional<int64_t> Number(std::string_view text) {
   return number;
 }
 
+// What no reader would take is not written.
+Result<std::string> Written(const dl::Commit& commit) {
+  std::string bytes = TRY(dl::WriteCommit(commit));
+  if (bytes.size() <= dl::kCommitBytesMax) return bytes;
+  return MakeError(ErrorKind::kInvalid, "TOO_MANY_FILES",
+                   fmt::format("a Delta commit of {} files is larger than its {} MiB",
+                               commit.adds.size() + commit.removes.size(),
+                               dl::kCommitBytesMax >> 20));
+}
+
 // A pointer that cannot be read is none: the log is listed then.
 std::optional<int64_t> PointerVersion(std::string_view text) {
   const auto pointer = table::ParseObject(text, kPointerBytesMax);
@@ -143,7 +153,8 @@ Result<dl::State> DeltaTables::LoadVersion(const std::string& name, int64_t vers
 
 Result<dl::State> DeltaTables::Create(const std::string& name, const std::string& id,
                                       const table::Schema& schema,
-                                      const std::map<std::string, std::string>& configuration) {
+                                      const std::map<std::string, std::string>& configuration,
+                                      const dl::Change& first) {
   TRY(CheckTableName(name));
   const TablePlace place = Place(name);
   auto there = Head(place, kDeltaVersionMax);
@@ -153,10 +164,14 @@ Result<dl::State> DeltaTables::Create(const std::string& name, const std::string
                      fmt::format("the Delta table '{}' exists", name));
   }
   if (there.error().kind != ErrorKind::kNotFound) return there;
-  const dl::Commit commit =
+  dl::Commit commit =
       TRY(dl::CreateCommit(id, name, schema, configuration, Nonce(), clock_.NowMs()));
-  const PutOutcome put = TRY(PutNew(store_, DeltaLogKey(place, 0, kCommitSuffix),
-                                    TRY(dl::WriteCommit(commit)), "application/json"));
+  commit.adds = first.adds;
+  commit.txns = first.brought;
+  if (first.txn) commit.txns.push_back(*first.txn);
+  const std::string bytes = TRY(Written(commit));
+  const PutOutcome put =
+      TRY(PutNew(store_, DeltaLogKey(place, 0, kCommitSuffix), bytes, "application/json"));
   if (put == PutOutcome::kRejected) {
     return MakeError(ErrorKind::kConflict, "TABLE_EXISTS",
                      fmt::format("the Delta table '{}' was just created by another", name));
@@ -167,16 +182,23 @@ Result<dl::State> DeltaTables::Create(const std::string& name, const std::string
 }
 
 Result<DeltaCommit> DeltaTables::Commit(const std::string& name, const dl::Change& change) {
+  return Update(name, [&](const dl::State&) { return std::optional<dl::Change>(change); });
+}
+
+Result<DeltaCommit> DeltaTables::Update(const std::string& name, const NextChange& next) {
   TRY(CheckTableName(name));
   const TablePlace place = Place(name);
   dl::State state = TRY(Head(place, kDeltaVersionMax));
   DeltaCommit done;
   for (; done.attempts <= options_.catalog.commit_attempts_max; ++done.attempts) {
-    dl::Built built = TRY(dl::BuildCommit(state, change, clock_.NowMs()));
+    const std::optional<dl::Change> change = TRY(next(state));
+    dl::Built built;
+    built.already_done = !change;
+    if (change) built = TRY(dl::BuildCommit(state, *change, clock_.NowMs()));
     done.already_done = built.already_done;
     done.version = state.version + (built.already_done ? 0 : 1);
     if (built.already_done) return done;
-    const std::string bytes = TRY(dl::WriteCommit(built.commit));
+    const std::string bytes = TRY(Written(built.commit));
     const PutOutcome put = TRY(
         PutNew(store_, DeltaLogKey(place, done.version, kCommitSuffix), bytes, "application/json"));
     if (put == PutOutcome::kRejected) {

@@ -70,6 +70,8 @@ class IcebergTables {
   store::ObjectStore& store() { return store_; }
   const Clock& clock() const { return clock_; }
   IcebergHeads& heads() { return *heads_; }
+  // Tables are in another program's catalog, which others may commit to.
+  bool has_foreign_heads() const { return heads_ != &own_heads_; }
   std::string Nonce();  // 16 hex digits
   std::string NewUuid();
 

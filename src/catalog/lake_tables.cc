@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "catalog/delta_mirror.h"
+#include "catalog/iceberg_mirror.h"
 #include "core/crash_point.h"
 
 namespace varve::catalog {
@@ -28,14 +30,33 @@ Formats ParseFormats(std::string_view text) {
 
 Result<Formats> LakeTables::FormatsOf(const std::string& name) {
   TRY(CheckTableName(name));
-  const TablePlace place = iceberg_.Place(name);
-  const auto any = [&](const std::string& below) -> Result<bool> {
-    return !TRY(iceberg_.store().List(place.Key(below), "", 1)).objects.empty();
-  };
   Formats formats;
+  // Delta first: where Iceberg was before it, it is found too. A table that has just got its first
+  // format is never taken for one that has the other only.
+  formats.delta = TRY(HasDelta(name));
   formats.iceberg = TRY(iceberg_.Exists(name));
-  formats.delta = TRY(any("_delta_log/0"));
   return formats;
+}
+
+Result<bool> LakeTables::HasDelta(const std::string& name) {
+  const std::string key = delta_.Place(name).Key("_delta_log/0");
+  return !TRY(delta_.store().List(key, "", 1)).objects.empty();
+}
+
+Result<bool> LakeTables::IsDeltaFirst(const std::string& name) {
+  const Formats formats = TRY(FormatsOf(name));
+  if (!formats.iceberg || !formats.delta) return formats.delta;
+  return FollowsDelta(TRY(iceberg_.Load(name)).metadata);
+}
+
+Status LakeTables::Level(const std::string& name) {
+  const Formats formats = TRY(FormatsOf(name));
+  if (!formats.iceberg || !formats.delta) return {};
+  if (TRY(IsDeltaFirst(name))) {
+    TRY(LevelIceberg(iceberg_, delta_, name));
+    return {};
+  }
+  return IsBehind(TRY(delta_.Load(name))) ? LevelDelta(iceberg_, delta_, name) : Status();
 }
 
 Result<std::vector<std::string>> LakeTables::List() {
@@ -67,22 +88,30 @@ Result<std::vector<std::string>> LakeTables::List() {
 
 Status LakeTables::Create(const std::string& name, const TableShape& shape, Formats formats) {
   const Formats there = TRY(FormatsOf(name));
+  if (!there.any()) return CreateNew(name, shape, formats);
+  if (formats.delta && !there.delta) {
+    TRY(BeginDelta(iceberg_, delta_, name));
+  } else if (formats.iceberg && !there.iceberg) {
+    NewMirror wanted;
+    wanted.shape = shape;
+    TRY(BeginIceberg(iceberg_, delta_, name, wanted));
+  }
+  return Level(name);
+}
+
+Status LakeTables::CreateNew(const std::string& name, const TableShape& shape, Formats formats) {
   std::string id;
-  if (formats.iceberg && !there.iceberg) {
+  if (formats.iceberg) {
     ice::NewTable table;
     table.schema = shape.schema;
     table.spec = shape.spec;
     table.order = shape.order;
     table.properties = shape.properties;
     id = TRY(iceberg_.Create(name, std::move(table))).metadata.uuid;
-  } else if (there.iceberg) {
-    id = TRY(iceberg_.Load(name)).metadata.uuid;
   } else {
-    const std::string hex = delta_.Nonce() + delta_.Nonce();
-    id = fmt::format("{}-{}-4{}-a{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(13, 3),
-                     hex.substr(17, 3), hex.substr(20));
+    id = iceberg_.NewUuid();
   }
-  if (formats.delta && !there.delta) TRY(delta_.Create(name, id, shape.schema, {}));
+  if (formats.delta) TRY(delta_.Create(name, id, shape.schema, {}));
   return {};
 }
 
@@ -95,6 +124,7 @@ Result<TableShape> LakeTables::Shape(const std::string& name) {
     shape.spec = head.metadata.spec();
     shape.order = head.metadata.order();
     shape.properties = std::move(head.metadata.properties);
+    shape.ids_of_iceberg = true;
     return shape;
   }
   const dl::State state = TRY(delta_.Load(name));
@@ -103,10 +133,13 @@ Result<TableShape> LakeTables::Shape(const std::string& name) {
 }
 
 Status LakeTables::Evolve(const std::string& name, const table::Schema& file) {
-  const Formats formats = TRY(FormatsOf(name));
-  // Delta first: what it cannot take, the other one shall not have either.
-  if (formats.delta) TRY(delta_.Evolve(name, file));
-  if (formats.iceberg) TRY(iceberg_.Evolve(name, file));
+  Formats done;
+  for (Formats formats = TRY(FormatsOf(name)); formats != done; formats = TRY(FormatsOf(name))) {
+    // Delta first: what it cannot take, the other one shall not have either.
+    if (formats.delta) TRY(delta_.Evolve(name, file));
+    if (formats.iceberg) TRY(iceberg_.Evolve(name, file));
+    done = formats;
+  }
   return {};
 }
 
@@ -148,21 +181,12 @@ Result<IcebergCommit> LakeTables::CommitIceberg(const std::string& name,
 
 Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table::Schema& schema,
                                             const FileChanges& changes) {
-  const std::string root = delta_.Place(name).key() + "/";
+  const TablePlace place = delta_.Place(name);
+  const std::string root = place.key() + "/";
   dl::Change change;
   change.commit_id = changes.commit_id;
   for (const table::DataFile& file : changes.added) {
-    if (!file.path.starts_with(root)) {
-      return MakeError(
-          ErrorKind::kInvalid, "OUTSIDE_TABLE",
-          fmt::format("'{}' is not under '{}', as a Delta table's files must be", file.path, root));
-    }
-    dl::Add add;
-    add.path = dl::EncodePath(std::string_view(file.path).substr(root.size()));
-    add.bytes = static_cast<int64_t>(file.bytes);
-    add.modified_ms = delta_.clock().NowMs();
-    add.stats_json = dl::StatsJson(file, schema);
-    change.adds.push_back(std::move(add));
+    change.adds.push_back(TRY(AddOf(place, file, schema, delta_.clock().NowMs())));
   }
   for (const ice::RemovedFile& file : changes.removed) {
     // Raw files that were registered where they lie are not Delta's.
@@ -174,11 +198,22 @@ Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table
   change.operation = !change.data_change ? "OPTIMIZE" : change.removes.empty() ? "WRITE" : "MERGE";
   dl::Txn txn;
   txn.app_id =
-      changes.mark ? "varve/" + changes.mark->shard : dl::kCommitTxnPrefix + changes.commit_id;
+      changes.mark ? dl::kMarkTxnPrefix + changes.mark->shard : dl::kCommitTxnPrefix + changes.commit_id;
   txn.version = changes.mark ? changes.mark->sequence : 0;
   txn.updated_ms = delta_.clock().NowMs();
   change.txn = std::move(txn);
   return delta_.Commit(name, change);
+}
+
+Result<DeltaCommit> LakeTables::FollowIceberg(const std::string& name, const table::Schema& schema,
+                                              const FileChanges& changes) {
+  auto delta = CommitDelta(name, schema, changes);
+  if (delta.ok() || delta.error().code != "SOURCE_NOT_LIVE") return delta;
+  TRY(Level(name));  // with what was there before Delta was
+  delta = CommitDelta(name, schema, changes);
+  if (delta.ok() || delta.error().code != "SOURCE_NOT_LIVE") return delta;
+  // Iceberg has the sources' own commit, whose writer has yet to do it to Delta.
+  return MakeError(ErrorKind::kRetryable, "DELTA_BEHIND", delta.error().message);
 }
 
 Result<Published> LakeTables::Commit(const std::string& name, const FileChanges& changes) {
@@ -188,25 +223,26 @@ Result<Published> LakeTables::Commit(const std::string& name, const FileChanges&
                      fmt::format("there is no table '{}'", name));
   }
   const TableShape shape = TRY(Shape(name));
-  const std::string root = delta_.Place(name).key() + "/";
-  const auto outside =
-      std::find_if(changes.added.begin(), changes.added.end(),
-                   [&](const table::DataFile& file) { return !file.path.starts_with(root); });
-  if (formats.delta && outside != changes.added.end()) {  // before Iceberg has it
-    return MakeError(ErrorKind::kInvalid, "OUTSIDE_TABLE",
-                     fmt::format("'{}' is not under '{}', as a Delta table's files must be",
-                                 outside->path, root));
+  if (changes.ids_of_iceberg.value_or(shape.ids_of_iceberg) != shape.ids_of_iceberg) {
+    return MakeError(ErrorKind::kConflict, "TABLE_CHANGED",
+                     fmt::format("'{}' has just been published in another format", name));
+  }
+  for (const table::DataFile& file : changes.added) {  // before Iceberg has it
+    if (formats.delta) TRY(CheckInside(delta_.Place(name), file.path));
   }
   Published done;
-  if (formats.iceberg) done.iceberg = TRY(CommitIceberg(name, changes));
-  kBetween.Hit();
-  if (!formats.delta) return done;
-  auto delta = CommitDelta(name, shape.schema, changes);
-  if (!delta.ok() && formats.iceberg && delta.error().code == "SOURCE_NOT_LIVE") {
-    // Iceberg has the sources' own commit, whose writer has yet to do it to Delta.
-    return MakeError(ErrorKind::kRetryable, "DELTA_BEHIND", delta.error().message);
+  const auto first = shape.properties.find(kFirstFormatProperty);
+  const bool delta_first = !formats.iceberg || first != shape.properties.end();
+  if (formats.delta && delta_first) {
+    done.delta = TRY(CommitDelta(name, shape.schema, changes));
+    kBetween.Hit();
+    if (TRY(iceberg_.Exists(name))) done.iceberg = TRY(LevelIceberg(iceberg_, delta_, name));
+    return done;
   }
-  done.delta = TRY(std::move(delta));
+  done.iceberg = TRY(CommitIceberg(name, changes));
+  kBetween.Hit();
+  if (!formats.delta && !TRY(HasDelta(name))) return done;
+  done.delta = TRY(FollowIceberg(name, shape.schema, changes));
   return done;
 }
 

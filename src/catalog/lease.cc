@@ -25,6 +25,8 @@ Terms ParseTerms(const std::string& text) {
 
 }  // namespace
 
+std::string MaintenanceLeaseKey(const TablePlace& place) { return place.Key("_maintenance/lease"); }
+
 Result<Lease> Lease::Take(store::ObjectStore& store, const Clock& clock, std::string key,
                           int64_t lease_ms) {
   const int64_t now_ms = clock.NowMs();

@@ -4,11 +4,16 @@
 #include <cstdint>
 #include <string>
 
+#include "catalog/table_place.h"
 #include "core/clock.h"
 #include "core/result.h"
 #include "store/object_store.h"
 
 namespace varve::catalog {
+
+// Who cleans a table up, or must not be disturbed by that, has this key's lease.
+std::string MaintenanceLeaseKey(const TablePlace& place);
+inline constexpr int64_t kLeaseMs = 600'000;
 
 class Lease {
  public:

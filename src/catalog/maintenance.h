@@ -31,8 +31,6 @@ struct CleanOptions {
   bool dry_run = true;
 };
 
-inline constexpr int64_t kLeaseMs = 600'000;
-
 class Maintenance {
  public:
   explicit Maintenance(LakeTables& tables) : tables_(tables) {}

@@ -93,8 +93,9 @@ Result<Registered> RegisterFiles(LakeTables& tables, const std::string& name,
   const TableShape shape = TRY(tables.Shape(name));
   FileChanges changes = tables.NewChanges();
   changes.mark = options.mark;
+  changes.ids_of_iceberg = shape.ids_of_iceberg;
   const auto match =
-      formats.iceberg ? table::MatchColumns::kByFieldIdIfAll : table::MatchColumns::kByName;
+      shape.ids_of_iceberg ? table::MatchColumns::kByFieldIdIfAll : table::MatchColumns::kByName;
   for (const Input& input : inputs) {
     auto file = table::DescribeFile(input.footer, shape.schema, shape.spec, match);
     if (!file.ok()) return Error(file.error()).Context("'" + input.key + "'");

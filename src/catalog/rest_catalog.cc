@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "catalog/delta_mirror.h"
+#include "catalog/iceberg_mirror.h"
 #include "core/log.h"
 #include "table/json_reading.h"
 
@@ -31,7 +33,7 @@ std::string_view WithoutSlash(std::string_view location) {
   return location;
 }
 
-bool ChangesRowsOrColumns(const ice::Update& update) {
+bool ConcernsDelta(const ice::Update& update) {
   switch (update.kind) {
     case Kind::kSetRef:
     case Kind::kRemoveRef:
@@ -42,6 +44,11 @@ bool ChangesRowsOrColumns(const ice::Update& update) {
     case Kind::kAddSpec:
     case Kind::kSetDefaultSpec:
       return true;
+    case Kind::kSetProperties:
+      return update.properties.contains(kFirstFormatProperty);
+    case Kind::kRemoveProperties:
+      return std::find(update.names.begin(), update.names.end(), kFirstFormatProperty) !=
+             update.names.end();
     default:
       return false;
   }
@@ -101,7 +108,7 @@ Result<IcebergHead> RestCatalog::Create(const Levels& levels, std::string_view t
 
 Status RestCatalog::CheckForDelta(const std::string& name, const ice::CommitRequest& request) {
   const bool changes =
-      std::any_of(request.updates.begin(), request.updates.end(), ChangesRowsOrColumns);
+      std::any_of(request.updates.begin(), request.updates.end(), ConcernsDelta);
   if (!changes || !TRY(tables_.FormatsOf(name)).delta) return {};
   return MakeError(ErrorKind::kInvalid, "ALSO_DELTA",
                    fmt::format("'{}' is a Delta table too, whose log a commit to this catalog "
@@ -175,7 +182,7 @@ Result<IcebergHead> RestCatalog::CommitTo(const std::string& name,
     return made;
   }
   bool checked = false;
-  return iceberg.Update(
+  auto done = iceberg.Update(
       name, [&](const IcebergHead& head) -> Result<std::optional<ice::TableMetadata>> {
         TRY(ice::CheckRequirements(request.requirements, &head.metadata));
         if (!checked) TRY(CheckNewSnapshots(name, head.metadata.location, request));
@@ -184,6 +191,13 @@ Result<IcebergHead> RestCatalog::CommitTo(const std::string& name,
         return std::optional<ice::TableMetadata>(TRY(ice::ApplyUpdates(
             head.metadata, head.location, request.updates, iceberg.clock().NowMs())));
       });
+  if (done.ok() && !CheckForDelta(name, request).ok()) {  // published meanwhile
+    const Status level = LevelDelta(iceberg, tables_.delta(), name);
+    if (!level.ok()) {  // the commit is done all the same
+      LogWarn("catalog.delta_behind", {{"table", name}, {"error", level.error().message}});
+    }
+  }
+  return done;
 }
 
 Result<IcebergHead> RestCatalog::Commit(const Identifier& identifier, std::string_view text) {

@@ -93,9 +93,8 @@ Result<SnapshotFiles> OfDelta(DeltaTables& tables, const std::string& name, cons
 
 Result<SnapshotFiles> FilesAsOf(LakeTables& tables, const std::string& name, const AsOf& as_of,
                                 ice::EntryDetail detail) {
-  const Formats formats = TRY(tables.FormatsOf(name));
-  if (formats.iceberg || !formats.delta) return OfIceberg(tables.iceberg(), name, as_of, detail);
-  return OfDelta(tables.delta(), name, as_of);
+  if (TRY(tables.IsDeltaFirst(name))) return OfDelta(tables.delta(), name, as_of);
+  return OfIceberg(tables.iceberg(), name, as_of, detail);
 }
 
 TableDiff DiffFiles(const SnapshotFiles& from, const SnapshotFiles& to) {

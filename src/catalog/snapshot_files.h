@@ -23,7 +23,7 @@ struct SnapshotFiles {
   std::vector<table::DataFile> files;  // paths are the store's keys
 };
 
-// An Iceberg table's, or a Delta table's where that is its only format. kAll: with the columns'
+// Of the table's first format: Iceberg's snapshot, or Delta's version. kAll: with the columns'
 // statistics, which a table of very many files pays for in memory; Delta's have none.
 // kNotFound, NO_SUCH_SNAPSHOT.
 Result<SnapshotFiles> FilesAsOf(

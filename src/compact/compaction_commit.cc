@@ -80,7 +80,7 @@ Result<catalog::TableShape> NewShape(const CompactionState& state, table::Schema
   return shape;
 }
 
-// A table that has rows keeps its formats: another one would begin without them.
+// A table that has rows gets another format by a publication alone, which looks at its files.
 Status MakeTable(CompactionRun& run, const table::Schema& schema) {
   const std::string& name = run.state.table;
   const catalog::Formats wanted = run.request.settings.target.tables;
@@ -107,15 +107,15 @@ ice::RemovedFile Removed(const CompactionRun& run, uint32_t source) {
 
 Result<catalog::FileChanges> ChangesOf(CompactionRun& run,
                                        const std::vector<table::FileFooter>& footers) {
-  const catalog::Formats formats = TRY(run.tables.FormatsOf(run.state.table));
   const catalog::TableShape shape = TRY(run.tables.Shape(run.state.table));
   const bool sorted = SameOrder(OrderOf(run.state, shape.schema), shape.order);
   catalog::FileChanges changes;
   changes.snapshot_id = run.state.snapshot_id;
   changes.commit_id = run.state.commit_id;
+  changes.ids_of_iceberg = shape.ids_of_iceberg;
   changes.summary["varve.compaction"] = run.id();
   const auto match =
-      formats.iceberg ? table::MatchColumns::kByFieldIdIfAll : table::MatchColumns::kByName;
+      shape.ids_of_iceberg ? table::MatchColumns::kByFieldIdIfAll : table::MatchColumns::kByName;
   for (size_t i = 0; i < footers.size(); ++i) {
     auto file = table::DescribeFile(footers[i], shape.schema, shape.spec, match);
     const CompactionOutput& output = run.state.outputs[i];
@@ -156,24 +156,39 @@ Result<bool> IcebergHas(CompactionRun& run) {
   return CountOf(keys, then->files) == keys.size();
 }
 
-// How many of the outputs Delta's log has, or had until lately.
-Result<size_t> CountInDelta(CompactionRun& run) {
+// How many of the outputs Delta's log has, or had until lately. missing: the keys of the others.
+Result<size_t> CountInDelta(CompactionRun& run, std::set<std::string>* missing = nullptr) {
   const dl::State state = TRY(run.tables.delta().Load(run.state.table));
   const std::string root = run.tables.delta().Place(run.state.table).key() + "/";
   size_t count = 0;
   for (const CompactionOutput& output : run.state.outputs) {
     const std::string path = dl::EncodePath(std::string_view(output.key).substr(root.size()));
-    if (state.files.contains(path) || state.tombstones.contains(path)) ++count;
+    if (state.files.contains(path) || state.tombstones.contains(path)) {
+      ++count;
+    } else if (missing != nullptr) {
+      missing->insert(output.key);
+    }
   }
   return count;
+}
+
+// A Delta log that was begun later never had what Iceberg had given up by then.
+Result<bool> DeltaLacks(CompactionRun& run, bool delta_first) {
+  std::set<std::string> missing;
+  TRY(CountInDelta(run, &missing));
+  if (missing.empty() || delta_first) return !missing.empty();
+  return CountOf(missing, TRY(catalog::FilesAsOf(run.tables, run.state.table, {})).files) > 0;
 }
 
 // Empty: every format has all outputs.
 Result<std::string> WhatIsMissing(CompactionRun& run) {
   const catalog::Formats formats = TRY(run.tables.FormatsOf(run.state.table));
   if (!formats.any()) return std::string("the table is gone");
-  if (formats.iceberg && !TRY(IcebergHas(run))) return std::string("Iceberg lacks merged files");
-  if (formats.delta && TRY(CountInDelta(run)) != run.state.outputs.size()) {
+  TRY(run.tables.Level(run.state.table));  // one may have been published meanwhile
+  // Iceberg that follows Delta's log has what that has.
+  const bool delta_first = TRY(run.tables.IsDeltaFirst(run.state.table));
+  if (!delta_first && !TRY(IcebergHas(run))) return std::string("Iceberg lacks merged files");
+  if (formats.delta && TRY(DeltaLacks(run, delta_first))) {
     return std::string("Delta lacks merged files");
   }
   return std::string();
@@ -279,7 +294,8 @@ Status FenceCommit(CompactionRun& run) {
   const auto committed = [] {
     return MakeError(ErrorKind::kConflict, "ALREADY_COMMITTED", "the commit has been done");
   };
-  if (formats.iceberg) {
+  // Where Delta is first, its log decides, and Iceberg follows.
+  if (!TRY(run.tables.IsDeltaFirst(name))) {
     // Takes the version that an attempt under way would put.
     TRY(run.tables.iceberg().Update(
         name, [&](const catalog::IcebergHead& head) -> Result<std::optional<ice::TableMetadata>> {

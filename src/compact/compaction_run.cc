@@ -10,29 +10,9 @@
 namespace varve::compact {
 namespace {
 
-constexpr int kReadsMax = 5;
 constexpr size_t kThreadsMax = 4;
 
 }  // namespace
-
-Result<table::FileFooter> ReadFooter(store::ObjectStore& store, const std::string& key,
-                                     uint64_t bytes) {
-  const auto read = [&](uint64_t offset, uint64_t size) -> Result<std::string> {
-    store::ByteRange range;
-    range.offset = offset;
-    range.size = size;
-    std::string last = TRY(store.Get(key, range));
-    for (int i = 1; i < kReadsMax; ++i) {
-      std::string again = TRY(store.Get(key, range));
-      if (again == last) return last;
-      last = std::move(again);
-    }
-    return MakeError(ErrorKind::kRetryable, "'" + key + "' is read differently each time");
-  };
-  auto footer = table::ReadFileFooter(read, bytes);
-  if (!footer.ok()) return std::move(footer).error().Context("'" + key + "'");
-  return footer;
-}
 
 Result<std::optional<bool>> IsPinned(store::ObjectStore& store, const SourceFile& source) {
   auto meta = store.Head(source.key);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "catalog/file_footers.h"
 #include "catalog/lake_tables.h"
 #include "compact/compaction.h"
 #include "compact/compaction_state.h"
@@ -44,9 +45,7 @@ struct CompactionRun {
 // Whether the source is there with the bytes that are pinned; nothing: it is gone, by two answers.
 Result<std::optional<bool>> IsPinned(store::ObjectStore& store, const SourceFile& source);
 
-// What it reads it has read twice alike: a bound that was garbled on the way would lose rows.
-Result<table::FileFooter> ReadFooter(store::ObjectStore& store, const std::string& key,
-                                     uint64_t bytes);
+using catalog::ReadFooter;
 table::ReadRange ReaderOfFile(const std::string& path);  // kCorrupt if the file is shorter
 
 // Calls act for 0 to below count, on a few threads: what it does is waiting for a disk or a store.

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "catalog/snapshot_files.h"
+#include "catalog/publication.h"
 #include "compact/compaction_request.h"
 #include "compact/compaction_state.h"
 #include "compact/window_report.h"
@@ -18,11 +18,36 @@ using Json = nlohmann::json;
 namespace {
 
 constexpr uint64_t kLookMs = 1'000;  // at compactions that are under way
+constexpr uint64_t kLeaseLookMs = 5'000;
+constexpr std::string_view kNamespace = "namespace";
+constexpr std::string_view kPublish = "publish";
+constexpr std::string_view kFinalize = "finalize";
 constexpr size_t kNameBytesMax = 512;
 
 Error BadField(const char* field, std::string what) {
   return MakeError(ErrorKind::kInvalid, "INVALID_FIELD", fmt::format("{}: {}", field, what),
                    Json{{"field", field}}.dump());
+}
+
+// What another namespace's turn does not mend.
+bool IsRefusal(const Error& error) {
+  return error.kind == ErrorKind::kInvalid || error.kind == ErrorKind::kNotFound;
+}
+
+workflow::Next To(std::string_view step, uint64_t after_ms = 0) {
+  return {std::string(step), after_ms};
+}
+
+// The next namespace's turn.
+workflow::Next GoToNext(MigrationState& state) {
+  ++state.current;
+  return To(state.current < state.namespaces.size() ? kNamespace : kFinalize);
+}
+
+workflow::Next Fail(const Error& error, MigrationState& state) {
+  state.namespaces[state.current].status = "failed";
+  state.namespaces[state.current].error = error.message;
+  return GoToNext(state);
 }
 
 Error Unreadable() { return MakeError(ErrorKind::kCorrupt, "a migration's data cannot be read"); }
@@ -127,9 +152,11 @@ Result<workflow::Next> MigrationWorkflow::Run(std::string_view step, workflow::S
   workflow::Next next;
   if (step == "initialize") {
     next = TRY(Initialize(request, state));
-  } else if (step == "namespace") {
+  } else if (step == kNamespace) {
     next = TRY(GoOn(request, run.workflow.created_ms, state));
-  } else if (step != "finalize") {
+  } else if (step == kPublish) {
+    next = TRY(Publish(request, run.stop, state));
+  } else if (step != kFinalize) {
     return MakeError(ErrorKind::kInvalid, fmt::format("a migration has no step '{}'", step));
   }
   run.data_json = ToJson(state);
@@ -137,7 +164,13 @@ Result<workflow::Next> MigrationWorkflow::Run(std::string_view step, workflow::S
   return next;
 }
 
-Status MigrationWorkflow::Undo(std::string_view /*step*/, workflow::StepRun& /*run*/) { return {}; }
+Status MigrationWorkflow::Undo(std::string_view step, workflow::StepRun& run) {
+  if (step != kPublish) return {};
+  const MigrationRequest request = TRY(ParseMigrationRequest(run.workflow.params_json));
+  const MigrationState state = TRY(ParseMigrationState(run.data_json));
+  const std::string table = TRY(TableNameOf(state.namespaces[state.current].ns));
+  return tables_(request.tenant).Level(table);
+}
 
 Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& request,
                                                      MigrationState& state) {
@@ -162,45 +195,54 @@ Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& req
         state.namespaces, [&](const MigratedNamespace& other) { return other.ns == name; });
     if (!named) state.namespaces.emplace_back().ns = std::move(name);
   }
-  return workflow::Next{state.namespaces.empty() ? "finalize" : "namespace"};
+  return To(state.namespaces.empty() ? kFinalize : kNamespace);
 }
 
 // A look at the namespace whose turn it is.
 Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, int64_t since_ms,
                                                MigrationState& state) {
   MigratedNamespace& migrated = state.namespaces[state.current];
-  Status begun;
-  if (migrated.status == "pending") begun = Begin(request, migrated);
-  if (!begun.ok() && begun.error().kind != ErrorKind::kInvalid &&
-      begun.error().kind != ErrorKind::kNotFound) {
-    return begun.error();
+  if (migrated.status == "pending") {
+    const auto lacks = LacksFormat(request, migrated);
+    if (!lacks.ok() && !IsRefusal(lacks.error())) return lacks.error();
+    if (!lacks.ok()) return Fail(lacks.error(), state);
+    if (*lacks) return To(kPublish);
+    const Status begun = Begin(request, migrated);
+    if (!begun.ok() && !IsRefusal(begun.error())) return begun.error();
+    if (!begun.ok()) return Fail(begun.error(), state);
   }
-  if (!begun.ok()) {
-    migrated.status = "failed";
-    migrated.error = begun.error().message;
-  }
-  if (migrated.status == "running") {
-    if (TRY(DispatchMore(request, migrated))) return workflow::Next{"namespace", kLookMs};
-    TRY(AddUp(request, since_ms, migrated));
-    const char* fine = migrated.files > 0 ? "completed" : "skipped";
-    migrated.status = migrated.error.empty() ? fine : "failed";
-  }
-  ++state.current;
-  return workflow::Next{state.current < state.namespaces.size() ? "namespace" : "finalize"};
+  if (TRY(DispatchMore(request, migrated))) return To(kNamespace, kLookMs);
+  TRY(AddUp(request, since_ms, migrated));
+  const char* fine = migrated.files > 0 ? "completed" : "skipped";
+  migrated.status = migrated.error.empty() ? fine : "failed";
+  return GoToNext(state);
+}
+
+Result<bool> MigrationWorkflow::LacksFormat(const MigrationRequest& request,
+                                            const MigratedNamespace& migrated) {
+  const std::string table = TRY(TableNameOf(migrated.ns));
+  const catalog::Formats there = TRY(tables_(request.tenant).FormatsOf(table));
+  const catalog::Formats wanted = TRY(ParseTargetFormat(request.to)).tables;
+  return there.any() && ((wanted.iceberg && !there.iceberg) || (wanted.delta && !there.delta));
+}
+
+Result<workflow::Next> MigrationWorkflow::Publish(const MigrationRequest& request,
+                                                  const std::stop_token& stop,
+                                                  MigrationState& state) {
+  MigratedNamespace& migrated = state.namespaces[state.current];
+  const std::string table = TRY(TableNameOf(migrated.ns));
+  catalog::PublishOptions options;
+  options.stopped = [&] { return stop.stop_requested(); };
+  const auto done =
+      catalog::PublishTable(tables_(request.tenant), table,
+                            TRY(ParseTargetFormat(request.to)).tables, options);
+  if (!done.ok() && done.error().code == "LEASED") return To(kPublish, kLeaseLookMs);
+  if (!done.ok() && IsRefusal(done.error())) return Fail(done.error(), state);
+  if (!done.ok()) return done.error();
+  return To(kNamespace);  // where it begins
 }
 
 Status MigrationWorkflow::Begin(const MigrationRequest& request, MigratedNamespace& migrated) {
-  const std::string table = TRY(TableNameOf(migrated.ns));
-  catalog::LakeTables& tables = tables_(request.tenant);
-  const catalog::Formats there = TRY(tables.FormatsOf(table));
-  const catalog::Formats wanted = TRY(ParseTargetFormat(request.to)).tables;
-  const bool lacks = (wanted.iceberg && !there.iceberg) || (wanted.delta && !there.delta);
-  if (there.any() && lacks && !TRY(catalog::FilesAsOf(tables, table, {})).files.empty()) {
-    return MakeError(ErrorKind::kInvalid, "FORMAT_EXISTS",
-                     fmt::format("the table '{}' has rows, and is {} only: its files are not "
-                                 "published in another format",
-                                 table, there.iceberg ? "Iceberg" : "Delta"));
-  }
   TRY(windows_.Configure(request.tenant, migrated.ns, Json{{"targetFormat", request.to}}.dump()));
   migrated.status = "running";
   return {};

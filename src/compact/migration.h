@@ -1,15 +1,18 @@
 // A workflow that brings whole namespaces of writers' files into tables: windows are compacted one
 // after the other, whether they are ready or not, by the same workflows that do it day by day.
 //
-//   initialize → namespace, again and again for each → finalize
+//   initialize → (publish →) namespace, again and again for each → finalize
 //
-// From the moment a namespace's turn has come its target is the new one for good: what its writers
-// add goes there too. Nothing else changes for readers: they see table ∪ files, each row once. A
-// namespace that fails is noted, and the next one's turn comes; a compaction that has failed waits
-// for its operator, as any does.
+// A table that there is in another format only is published in the new one first
+// (catalog/publication.h): over the same files, and from then on commits go to both. One that
+// cannot be is a namespace that fails.
+// Then the namespace's target is the new one for good: what its writers add goes there too. Nothing
+// else changes for readers: they see table ∪ files, each row once. A namespace that fails is noted,
+// and the next one's turn comes; a compaction that has failed waits for its operator, as any does.
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,13 +70,16 @@ class MigrationWorkflow : public workflow::Definition {
   std::string_view kind() const override { return kMigrationKind; }
   std::string_view first_step() const override { return "initialize"; }
   Result<workflow::Next> Run(std::string_view step, workflow::StepRun& run) override;
-  // Compactions that are under way end by themselves.
+  // Compactions that are under way end by themselves, and a format that is there already stays.
   Status Undo(std::string_view step, workflow::StepRun& run) override;
 
  private:
   Result<workflow::Next> Initialize(const MigrationRequest& request, MigrationState& state);
   Result<workflow::Next> GoOn(const MigrationRequest& request, int64_t since_ms,
                               MigrationState& state);
+  Result<workflow::Next> Publish(const MigrationRequest& request, const std::stop_token& stop,
+                                 MigrationState& state);
+  Result<bool> LacksFormat(const MigrationRequest& request, const MigratedNamespace& migrated);
   Status Begin(const MigrationRequest& request, MigratedNamespace& migrated);
   Result<bool> DispatchMore(const MigrationRequest& request, MigratedNamespace& migrated);
   Status AddUp(const MigrationRequest& request, int64_t since_ms, MigratedNamespace& migrated);

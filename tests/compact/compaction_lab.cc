@@ -7,6 +7,7 @@
 #include <parquet/arrow/writer.h>
 
 #include <algorithm>
+#include <mutex>
 
 #include "catalog/snapshot_files.h"
 
@@ -48,6 +49,20 @@ void AddFile(store::ObjectStore& store, const std::string& key, RowCounts& count
   ASSERT_TRUE(bytes.ok()) << key << ": " << bytes.error().message;
   AddRows(*bytes, counts);
 }
+
+// Of tables and workflows that are used by several threads.
+class SharedRandom : public Random {
+ public:
+  explicit SharedRandom(std::unique_ptr<Random> inner) : inner_(std::move(inner)) {}
+  void Fill(std::span<uint8_t> out) override {
+    const std::lock_guard lock(mutex_);
+    inner_->Fill(out);
+  }
+
+ private:
+  std::mutex mutex_;
+  const std::unique_ptr<Random> inner_;
+};
 
 }  // namespace
 
@@ -166,7 +181,7 @@ CompactionLab::CompactionLab(store::ObjectStore& s, const std::string& directory
                              bool in_memory, uint64_t seed)
     : store(s),
       clock(c),
-      random(SeededRandom(seed)),
+      random(std::make_unique<SharedRandom>(SeededRandom(seed))),
       iceberg(store, clock, *random, Catalog()),
       delta(store, clock, *random, ForDelta()),
       tables(iceberg, delta),
@@ -268,6 +283,23 @@ void CompactionLab::RunUntil(const std::string& id, std::string_view step) {
 }
 
 RowCounts CompactionLab::IcebergRows(const std::string& name) {
+  RowCounts counts;
+  const auto head = iceberg.Load(name);
+  EXPECT_TRUE(head.ok()) << head.error().message;
+  if (!head.ok() || head->metadata.current() == nullptr) return counts;
+  const std::string& base = head->metadata.location;
+  const auto add = [&](table::iceberg::ManifestEntry&& entry) -> Status {
+    AddFile(store, TRY(iceberg.Place(name).KeyOf(entry.file.path, base)), counts);
+    return {};
+  };
+  const Status read = table::iceberg::ForEachLive(
+      head->metadata, *head->metadata.current(), iceberg.Reader(name, base),
+      table::iceberg::EntryDetail::kAll, add);
+  EXPECT_TRUE(read.ok()) << read.error().message;
+  return counts;
+}
+
+RowCounts CompactionLab::Rows(const std::string& name) {
   RowCounts counts;
   const auto files = catalog::FilesAsOf(tables, name, {});
   EXPECT_TRUE(files.ok()) << files.error().message;

@@ -78,6 +78,7 @@ struct CompactionLab {
   // Runs until the next step is this one.
   void RunUntil(const std::string& id, std::string_view step);
 
+  RowCounts Rows(const std::string& name = "users");  // of the format that is read
   RowCounts IcebergRows(const std::string& name = "users");
   RowCounts DeltaRows(const std::string& name = "users");
   std::vector<std::string> Keys(const std::string& prefix);

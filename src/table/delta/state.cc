@@ -89,6 +89,12 @@ Result<Built> BuildCommit(const State& base, const Change& change, int64_t now_m
     if (needed.reader > base.protocol.reader) commit.protocol = std::move(needed);
   }
   if (change.txn) commit.txns.push_back(*change.txn);
+  for (const Txn& txn : change.brought) {
+    const auto there = base.txns.find(txn.app_id);
+    if (there == base.txns.end() || there->second.version < txn.version) {
+      commit.txns.push_back(txn);
+    }
+  }
   for (const Add& add : change.adds) {
     if (base.files.contains(add.path)) {
       return Conflict("FILE_ALREADY_LIVE", fmt::format("'{}' is live already", add.path));

@@ -35,6 +35,7 @@ struct Change {
   std::vector<Add> adds;
   std::vector<std::string> removes;  // paths as in the log
   std::optional<Txn> txn;
+  std::vector<Txn> brought;  // of other commits, whose work this one has too
   std::string commit_id;                       // a nonce: which commit a file in the log is
   std::optional<std::string> table_id;         // must be this one still
   std::optional<TableInfo> table;              // a new schema or configuration
@@ -63,6 +64,7 @@ std::string OperationOf(const Commit& commit);
 // A txn that only tells a repeated commit from a new one; its appId ends in the commit's nonce.
 // A checkpoint drops it once it is as old as tombstones get, for there is one of every commit.
 inline constexpr const char* kCommitTxnPrefix = "varve/commit/";
+inline constexpr const char* kMarkTxnPrefix = "varve/";  // and the mark's shard
 
 // Milliseconds out of "interval 7 days" or "interval 1 week"; otherwise the default.
 int64_t IntervalMs(const std::string& text, int64_t otherwise);
