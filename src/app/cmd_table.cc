@@ -78,8 +78,8 @@ void AddTable(CLI::App& root, Chosen& chosen) {
   reg->add_option("--sort", options->sorting, "Columns of the sort order: ts,id desc");
   reg->add_flag("--accept-problems", options->accept_problems,
                 "Take columns that some readers get wrong");
-  CLI::App* publish = add_named("publish", "Give a table another format over the same files", true,
-                                PublishTableAs);
+  CLI::App* publish =
+      add_named("publish", "Give a table another format over the same files", true, PublishTableAs);
   publish->add_option("--to", options->to, "iceberg, delta or iceberg+delta")->required();
   publish->add_flag("--accept-problems", options->accept_problems,
                     "Take columns that some readers get wrong");

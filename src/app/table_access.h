@@ -19,7 +19,7 @@ struct TableOptions {
   bool json = false;
   std::string as_of, from, to;
   std::vector<std::string> files;
-  std::string prefix, format = "iceberg", to, partitioning, sorting;
+  std::string prefix, format = "iceberg", partitioning, sorting;
   bool accept_problems = false;
   std::string older_than;
   size_t keep_last = 1;

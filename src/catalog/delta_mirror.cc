@@ -71,10 +71,9 @@ class Difference {
   Status Files() {
     const ice::Snapshot* snapshot = metadata_.current();
     if (snapshot == nullptr) return {};
-    return ice::ForEachLive(metadata_, *snapshot,
-                            iceberg_.Reader(place_.name(), metadata_.location),
-                            ice::EntryDetail::kAll,
-                            [&](ice::ManifestEntry&& entry) { return Take(std::move(entry)); });
+    return ice::ForEachLive(
+        metadata_, *snapshot, iceberg_.Reader(place_.name(), metadata_.location),
+        ice::EntryDetail::kAll, [&](ice::ManifestEntry&& entry) { return Take(std::move(entry)); });
   }
 
   Status Take(ice::ManifestEntry&& entry) {

@@ -42,10 +42,10 @@ std::optional<int64_t> Number(std::string_view text) {
 Result<std::string> Written(const dl::Commit& commit) {
   std::string bytes = TRY(dl::WriteCommit(commit));
   if (bytes.size() <= dl::kCommitBytesMax) return bytes;
-  return MakeError(ErrorKind::kInvalid, "TOO_MANY_FILES",
-                   fmt::format("a Delta commit of {} files is larger than its {} MiB",
-                               commit.adds.size() + commit.removes.size(),
-                               dl::kCommitBytesMax >> 20));
+  return MakeError(
+      ErrorKind::kInvalid, "TOO_MANY_FILES",
+      fmt::format("a Delta commit of {} files is larger than its {} MiB",
+                  commit.adds.size() + commit.removes.size(), dl::kCommitBytesMax >> 20));
 }
 
 // A pointer that cannot be read is none: the log is listed then.

@@ -45,8 +45,8 @@ class DeltaTables {
   Result<table::delta::State> Load(const std::string& name);
   // As of a version that still can be built. kNotFound, NO_SUCH_VERSION.
   Result<table::delta::State> LoadVersion(const std::string& name, int64_t version);
-  // kConflict, TABLE_EXISTS, unless it has this id. first: files and txns that its first version has
-  // already. kInvalid, TOO_MANY_FILES.
+  // kConflict, TABLE_EXISTS, unless it has this id. first: files and txns that its first version
+  // has already. kInvalid, TOO_MANY_FILES.
   Result<table::delta::State> Create(const std::string& name, const std::string& id,
                                      const table::Schema& schema,
                                      const std::map<std::string, std::string>& configuration,
@@ -54,8 +54,8 @@ class DeltaTables {
   Result<DeltaCommit> Commit(const std::string& name, const table::delta::Change& change);
   // A commit that is made for the very head it follows; nothing where there is none to make, which
   // is told as one that is done already.
-  using NextChange = std::function<Result<std::optional<table::delta::Change>>(
-      const table::delta::State& head)>;
+  using NextChange =
+      std::function<Result<std::optional<table::delta::Change>>(const table::delta::State& head)>;
   Result<DeltaCommit> Update(const std::string& name, const NextChange& next);
   // New columns only. kInvalid, SCHEMA_MISMATCH: widening needs a protocol that few readers have.
   Status Evolve(const std::string& name, const table::Schema& file);

@@ -339,8 +339,7 @@ Result<ice::Change> Difference(IcebergTables& iceberg, const IcebergHead& head,
   std::stable_sort(change.added.begin(), change.added.end(),
                    [](const auto& a, const auto& b) { return a.spec_id < b.spec_id; });
   if (!change.removed.empty()) {
-    change.operation =
-        change.added.empty() ? ice::Operation::kDelete : ice::Operation::kOverwrite;
+    change.operation = change.added.empty() ? ice::Operation::kDelete : ice::Operation::kOverwrite;
   }
   return change;
 }
@@ -378,8 +377,8 @@ Result<IcebergCommit> LevelIceberg(IcebergTables& iceberg, DeltaTables& delta,
         const dl::State log = TRY(delta.Load(name));  // after Iceberg's head
         const table::Schema columns = TRY(dl::SchemaFromJson(log.table.schema_json));
         const int64_t now_ms = iceberg.clock().NowMs();
-        const auto evolution = TRY(table::EvolveSchema(base.metadata.schema(), columns,
-                                                       base.metadata.last_column_id));
+        const auto evolution =
+            TRY(table::EvolveSchema(base.metadata.schema(), columns, base.metadata.last_column_id));
         ice::TableMetadata with = base.metadata;
         if (evolution.changed) {
           with = TRY(ice::WithSchema(base.metadata, base.location, evolution, now_ms));
@@ -392,9 +391,8 @@ Result<IcebergCommit> LevelIceberg(IcebergTables& iceberg, DeltaTables& delta,
         ice::Attempt attempt;
         attempt.now_ms = now_ms;
         attempt.run = change.commit_id;
-        ice::Built built =
-            TRY(ice::BuildCommit(with, base.location, change, attempt,
-                                 iceberg.Reader(name, base.metadata.location)));
+        ice::Built built = TRY(ice::BuildCommit(with, base.location, change, attempt,
+                                                iceberg.Reader(name, base.metadata.location)));
         TRY(objects.Put(built));
         return std::optional<ice::TableMetadata>(std::move(built.next));
       }));

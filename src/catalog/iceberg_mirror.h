@@ -21,7 +21,8 @@ inline constexpr const char* kFirstFormatProperty = "varve.first-format";
 bool FollowsDelta(const table::iceberg::TableMetadata& metadata);
 
 struct NewMirror {
-  // Its partitioning, order and properties; none: partitioned as the files' folders say, if they do.
+  // Its partitioning, order and properties; none: partitioned as the files' folders say, if they
+  // do.
   std::optional<TableShape> shape;
   bool accept_problems = false;  // columns that some readers get wrong
   std::function<bool()> stopped;

@@ -197,8 +197,8 @@ Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table
   change.data_change = !changes.same_rows || !all_were_here;
   change.operation = !change.data_change ? "OPTIMIZE" : change.removes.empty() ? "WRITE" : "MERGE";
   dl::Txn txn;
-  txn.app_id =
-      changes.mark ? dl::kMarkTxnPrefix + changes.mark->shard : dl::kCommitTxnPrefix + changes.commit_id;
+  txn.app_id = changes.mark ? dl::kMarkTxnPrefix + changes.mark->shard
+                            : dl::kCommitTxnPrefix + changes.commit_id;
   txn.version = changes.mark ? changes.mark->sequence : 0;
   txn.updated_ms = delta_.clock().NowMs();
   change.txn = std::move(txn);

@@ -3,10 +3,10 @@
 //
 // The two logs cannot change in one step. A commit is done to the format that the table had first,
 // then to the other: to Iceberg, then to Delta, if it was made with both. Each finds itself done
-// when it is repeated (snapshot id and mark there, txn here), so whoever repeats a commit until both
-// are done has each row once in both. In between, the second format is behind; our own readers read
-// the first. Iceberg as the second is brought level with Delta's log (iceberg_mirror.h).
-// A commit looks which formats there are once it has done one: another may have been published
+// when it is repeated (snapshot id and mark there, txn here), so whoever repeats a commit until
+// both are done has each row once in both. In between, the second format is behind; our own readers
+// read the first. Iceberg as the second is brought level with Delta's log (iceberg_mirror.h). A
+// commit looks which formats there are once it has done one: another may have been published
 // meanwhile (publication.h).
 #pragma once
 
@@ -36,7 +36,7 @@ struct TableShape {
   table::PartitionSpec spec;
   table::SortOrder order;
   std::map<std::string, std::string> properties;  // Iceberg's
-  bool ids_of_iceberg = false;                    // false: the columns' ids are those of their order
+  bool ids_of_iceberg = false;  // false: the columns' ids are those of their order
 };
 
 // What a writer or a compaction has done, and which commit it is. The ids are chosen once and kept

@@ -106,7 +106,8 @@ Status Maintenance::Delete(const std::string& name, const std::vector<std::strin
 Result<Cleaned> Maintenance::Expire(const std::string& name, const CleanOptions& options) {
   IcebergTables& iceberg = tables_.iceberg();
   const TablePlace place = iceberg.Place(name);
-  const Lease lease = TRY(Lease::Take(iceberg.store(), iceberg.clock(), MaintenanceLeaseKey(place), kLeaseMs));
+  const Lease lease =
+      TRY(Lease::Take(iceberg.store(), iceberg.clock(), MaintenanceLeaseKey(place), kLeaseMs));
   ice::ExpireRule rule;
   rule.older_than_ms = options.older_than_ms;
   rule.keep_last = std::max<size_t>(options.keep_last, 1);
@@ -157,7 +158,8 @@ Result<Cleaned> Maintenance::Expire(const std::string& name, const CleanOptions&
 Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions& options) {
   DeltaTables& delta = tables_.delta();
   const TablePlace place = delta.Place(name);
-  const Lease lease = TRY(Lease::Take(delta.store(), delta.clock(), MaintenanceLeaseKey(place), kLeaseMs));
+  const Lease lease =
+      TRY(Lease::Take(delta.store(), delta.clock(), MaintenanceLeaseKey(place), kLeaseMs));
   const dl::State state = TRY(delta.Load(name));
   const std::set<std::string> needed = TRY(References(name));
   std::vector<std::string> keys;
@@ -193,7 +195,8 @@ Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions&
 Result<Cleaned> Maintenance::RemoveOrphans(const std::string& name, const CleanOptions& options) {
   IcebergTables& iceberg = tables_.iceberg();
   const TablePlace place = iceberg.Place(name);
-  const Lease lease = TRY(Lease::Take(iceberg.store(), iceberg.clock(), MaintenanceLeaseKey(place), kLeaseMs));
+  const Lease lease =
+      TRY(Lease::Take(iceberg.store(), iceberg.clock(), MaintenanceLeaseKey(place), kLeaseMs));
   std::vector<std::string> candidates;
   int64_t last_version = 0;
   bool was_dropped = false;

@@ -1,7 +1,8 @@
 // A table that there is gets another format over the same Parquet files; none is written anew.
 //
 //  1. What would make the new format wrong is refused, by name; nothing has been written by then.
-//  2. The new format appears in one put, with all files of the old one's snapshot, while the table's
+//  2. The new format appears in one put, with all files of the old one's snapshot, while the
+//  table's
 //     maintenance lease is held, so that no cleaner deletes them meanwhile. From here on commits,
 //     which look again which formats there are when they have done one, go to both.
 //  3. It is made level (delta_mirror.h, iceberg_mirror.h): what commits added or removed that knew

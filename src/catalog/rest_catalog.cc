@@ -107,8 +107,7 @@ Result<IcebergHead> RestCatalog::Create(const Levels& levels, std::string_view t
 }
 
 Status RestCatalog::CheckForDelta(const std::string& name, const ice::CommitRequest& request) {
-  const bool changes =
-      std::any_of(request.updates.begin(), request.updates.end(), ConcernsDelta);
+  const bool changes = std::any_of(request.updates.begin(), request.updates.end(), ConcernsDelta);
   if (!changes || !TRY(tables_.FormatsOf(name)).delta) return {};
   return MakeError(ErrorKind::kInvalid, "ALSO_DELTA",
                    fmt::format("'{}' is a Delta table too, whose log a commit to this catalog "

@@ -233,9 +233,8 @@ Result<workflow::Next> MigrationWorkflow::Publish(const MigrationRequest& reques
   const std::string table = TRY(TableNameOf(migrated.ns));
   catalog::PublishOptions options;
   options.stopped = [&] { return stop.stop_requested(); };
-  const auto done =
-      catalog::PublishTable(tables_(request.tenant), table,
-                            TRY(ParseTargetFormat(request.to)).tables, options);
+  const auto done = catalog::PublishTable(tables_(request.tenant), table,
+                                          TRY(ParseTargetFormat(request.to)).tables, options);
   if (!done.ok() && done.error().code == "LEASED") return To(kPublish, kLeaseLookMs);
   if (!done.ok() && IsRefusal(done.error())) return Fail(done.error(), state);
   if (!done.ok()) return done.error();

@@ -77,9 +77,11 @@ std::string ParquetOf(const TestFile& file) {
     columns.push_back(std::move(array));
   };
   if (file.has_ts) {
+    const auto unit = file.micros ? arrow::TimeUnit::MICRO : arrow::TimeUnit::MILLI;
     add("ts",
-        Column<arrow::TimestampBuilder>(arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"), file.rows,
-                                        [](const TestRow& row) { return row.ts_ms; }),
+        Column<arrow::TimestampBuilder>(
+            arrow::timestamp(unit, "UTC"), file.rows,
+            [&](const TestRow& row) { return file.micros ? row.ts_ms * 1000 : row.ts_ms; }),
         false);
   }
   add("id",
@@ -292,9 +294,9 @@ RowCounts CompactionLab::IcebergRows(const std::string& name) {
     AddFile(store, TRY(iceberg.Place(name).KeyOf(entry.file.path, base)), counts);
     return {};
   };
-  const Status read = table::iceberg::ForEachLive(
-      head->metadata, *head->metadata.current(), iceberg.Reader(name, base),
-      table::iceberg::EntryDetail::kAll, add);
+  const Status read = table::iceberg::ForEachLive(head->metadata, *head->metadata.current(),
+                                                  iceberg.Reader(name, base),
+                                                  table::iceberg::EntryDetail::kAll, add);
   EXPECT_TRUE(read.ok()) << read.error().message;
   return counts;
 }

@@ -40,6 +40,7 @@ struct TestFile {
   NColumn n = NColumn::kInt64;
   bool has_ts = true;
   bool field_ids = false;
+  bool micros = false;  // instead of milliseconds
 };
 std::string ParquetOf(const TestFile& file);
 // As ParquetOf made it, ts in any unit.

@@ -36,8 +36,8 @@ class ExpiryWorkflow : public workflow::Definition {
     options.keep_last = 2;
     options.dry_run = false;
     const auto done = catalog::Maintenance(tables_).Expire("users", options);
-    const bool later = !done.ok() && (done.error().code == "LEASED" ||
-                                      done.error().kind == ErrorKind::kNotFound);
+    const bool later =
+        !done.ok() && (done.error().code == "LEASED" || done.error().kind == ErrorKind::kNotFound);
     if (!done.ok() && !later) return done.error();
     expired += done.ok();
     return ++runs < kRuns || expired == 0 ? workflow::Next{"expire", 1} : workflow::Next{};
@@ -65,9 +65,10 @@ struct Race {
       : lab(store, directory, clock, true),
         windows(std::shared_ptr<state::Database>(lab.database.get(), [](auto*) {}), clock),
         expiry(lab.tables),
-        migration(*windows.tracker, *lab.workflows,
-                  [this](const NamespaceId&) -> catalog::LakeTables& { return lab.tables; },
-                  windows.workflows->Start(), nullptr) {
+        migration(
+            *windows.tracker, *lab.workflows,
+            [this](const NamespaceId&) -> catalog::LakeTables& { return lab.tables; },
+            windows.workflows->Start(), nullptr) {
     engine = workflow::Engine::Open(
                  {.threads = kThreads, .attempts_max = 1000, .retry_min_ms = 1, .retry_max_ms = 5},
                  *lab.workflows, {lab.definition.get(), &expiry, &migration}, SystemClock())
@@ -85,8 +86,8 @@ struct Race {
                              fmt::format("{}-{}", window, file), row});
         ++expected[TextOf(made.rows.back())];
       }
-      const std::string key = fmt::format("data/users/{}-w{}-{}.parquet",
-                                          kWindow + window * kHourMs, window, file);
+      const std::string key =
+          fmt::format("data/users/{}-w{}-{}.parquet", kWindow + window * kHourMs, window, file);
       sources.push_back(lab.Put(key, made));
     }
     CompactionRequest request = lab.Request(std::move(sources), formats);
@@ -99,6 +100,7 @@ struct Race {
   // Registers files of the table, as another program's commits would come.
   void Append(int number, catalog::Formats formats) {
     TestFile file;
+    file.micros = true;
     file.rows.push_back({kWindow + number, "appended", number});
     ++expected[TextOf(file.rows.back())];
     const std::string key = fmt::format("catalog/users/data/appended-{}.parquet", number);
@@ -193,13 +195,13 @@ TEST_P(CompactionRaces, WithAMigrationAndAnExpiryLoseNoRow) {
   race.Wait(ids);
   appends.join();
   race.engine->Stop();
-  EXPECT_EQ(*race.lab.tables.FormatsOf("users"), BothFormats());
+  const auto state = ParseMigrationState(race.lab.Get(*migration).data_json);
+  EXPECT_EQ(state->namespaces[0].error, "");
+  ASSERT_EQ(*race.lab.tables.FormatsOf("users"), BothFormats());
   ASSERT_TRUE(race.lab.tables.Level("users").ok());
   EXPECT_EQ(race.lab.Rows(), race.expected);
   EXPECT_EQ(race.lab.IcebergRows(), race.expected);
   EXPECT_EQ(race.lab.DeltaRows(), race.expected);
-  const auto state = ParseMigrationState(race.lab.Get(*migration).data_json);
-  EXPECT_EQ(state->namespaces[0].error, "");
 }
 
 }  // namespace

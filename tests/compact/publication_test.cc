@@ -284,9 +284,9 @@ TEST(PublicationOfIceberg, OfWhatDeltaCannotHaveIsRefused) {
   CompactionLab lab(memory, dir.path(), clock, true);
   RowCounts expected;
   lab.Put("data/elsewhere.parquet", {.rows = {{kWindow, "x", 1}}});
-  ASSERT_TRUE(catalog::RegisterFiles(lab.tables, "users", {"data/elsewhere.parquet"},
-                                     InPlace(Iceberg()))
-                  .ok());
+  ASSERT_TRUE(
+      catalog::RegisterFiles(lab.tables, "users", {"data/elsewhere.parquet"}, InPlace(Iceberg()))
+          .ok());
   ExpectRefused(lab, Delta(), "OUTSIDE_TABLE");
 
   catalog::TableShape shape;
@@ -322,9 +322,8 @@ TEST(PublicationOfIceberg, OfColumnsThatWereOtherOnesIsRefused) {
   const std::map<std::string, std::function<void(table::Schema&)>> changes = {
       {"renamed", [](table::Schema& schema) { schema.fields[1].name = "name"; }},
       {"made anew", [](table::Schema& schema) { schema.fields[1].id += 10; }},
-      {"another type", [](table::Schema& schema) {
-         schema.fields[1].type.id = table::TypeId::kBinary;
-       }}};
+      {"another type",
+       [](table::Schema& schema) { schema.fields[1].type.id = table::TypeId::kBinary; }}};
   for (const auto& [what, change] : changes) {
     SCOPED_TRACE(what);
     const TempDir dir;
@@ -438,9 +437,8 @@ TEST_P(Publication, GoesOnWhereverItDied) {
   }
   const std::set<std::string> of_delta = {"publication.delta_begun", "publication.delta_level",
                                           "delta.after_commit"};
-  const std::set<std::string> of_iceberg = {"publication.iceberg_begun",
-                                            "publication.iceberg_chunk",
-                                            "publication.iceberg_level"};
+  const std::set<std::string> of_iceberg = {
+      "publication.iceberg_begun", "publication.iceberg_chunk", "publication.iceberg_level"};
   for (const std::string& point : first_.iceberg ? of_delta : of_iceberg) {
     EXPECT_TRUE(reached.contains(point)) << point;
   }

@@ -3,7 +3,6 @@ not ours open the table and see it before or after; in the end each row is there
 
 import datetime
 import json
-import os
 import signal
 import subprocess
 
@@ -11,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from table_lint import IcebergLint, lint_delta
-from table_readers import Table, multiset
+from lake import COLUMNS, Lake, crash_points
+from table_readers import multiset
 from varve import BINARY, Server
 
 UTC = datetime.timezone.utc
-COLUMNS = ["ts", "id", "v", "n"]
 
 
 def rows(writer, file, count=40):
@@ -32,15 +30,8 @@ def rows(writer, file, count=40):
     })
 
 
-class Lake:
-    def __init__(self, root):
-        self.root = root
-        root.mkdir()
-
-    def put(self, key, table, **options):
-        path = self.root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path, **{"row_group_size": 16, **options})
+class Compacted(Lake):
+    """One namespace of writers' files, `users`."""
 
     def put_window(self, writers=3, files=2, first=0, prefix="data/users"):
         parts = {f"{prefix}/{1770040800000 + f}-w{w}-{f}.parquet": rows(w, f)
@@ -49,27 +40,14 @@ class Lake:
             self.put(key, part)
         return parts
 
-    def compact(self, *args, crash=None, check=True):
-        env = {**os.environ, **({"VARVE_CRASH": crash} if crash else {})}
-        done = subprocess.run([BINARY, "compact", *map(str, args), "--data", self.root], env=env,
-                              capture_output=True, text=True, timeout=120)
-        if check:
-            assert done.returncode == 0, (args, done.stdout, done.stderr)
-        return done
+    def compact(self, *args, **more):
+        return self.varve("compact", *args, **more)
 
     def window(self, *args, to="iceberg+delta", **more):
         return self.compact("--prefix", "data/users/", "--namespace", "users", "--to", to, *args, **more)
 
-    def table(self, name="users", iceberg=True, delta=True):
-        return Table(self.root / "catalog" / name, iceberg, delta)
-
-    def agree(self, parts, iceberg=True, delta=True):
-        expected = [row for part in parts for row in multiset(part, COLUMNS)]
-        self.table(iceberg=iceberg, delta=delta).agree(expected, COLUMNS)
-        if iceberg:
-            IcebergLint(self.root / "catalog/users").run()
-        if delta:
-            lint_delta(self.root / "catalog/users")
+    def users(self, parts, iceberg=True, delta=True):
+        self.agree("users", parts, iceberg=iceberg, delta=delta)
 
     def before_or_after(self, parts, before=()):
         """What every reader of every format that is there sees."""
@@ -78,7 +56,7 @@ class Lake:
         root = self.root / "catalog/users"
         iceberg = (root / "metadata/version-hint.text").exists() and "null" not in self.snapshot()
         delta = bool(list(root.glob("_delta_log/*.json")))
-        for name, seen in self.table(iceberg=iceberg, delta=delta).readers(COLUMNS).items():
+        for name, seen in self.table("users", iceberg, delta).readers(COLUMNS).items():
             assert seen in (old, new), (name, len(seen), len(old), len(new))
 
     def snapshot(self):
@@ -93,32 +71,27 @@ class Lake:
 
 @pytest.fixture
 def lake(tmp_path):
-    return Lake(tmp_path / "lake")
-
-
-def crash_points(*prefixes):
-    listed = subprocess.run([BINARY, "debug", "crash-points"], capture_output=True, text=True, check=True)
-    return [p for p in listed.stdout.split() if p.startswith(prefixes)]
+    return Compacted(tmp_path / "lake")
 
 
 def test_a_window_becomes_one_table_in_both_formats(lake):
     parts = lake.put_window()
     done = lake.window("--json")
-    lake.agree(parts.values())
+    lake.users(parts.values())
     assert lake.sources() == []
     steps = {step["step"]: step for step in json.loads(done.stdout)["steps"]}
     assert steps["commit"]["detail"]["rows"] == 240
     assert steps["delete"]["detail"]["deleted"] == 6
     more = lake.put_window(first=5)
     lake.window()
-    lake.agree([*parts.values(), *more.values()])
+    lake.users([*parts.values(), *more.values()])
 
 
 @pytest.mark.parametrize("to", ["iceberg", "delta"])
 def test_one_format_alone(lake, to):
     parts = lake.put_window()
     lake.window("--partition", "day", to=to)
-    lake.agree(parts.values(), iceberg=to == "iceberg", delta=to == "delta")
+    lake.users(parts.values(), iceberg=to == "iceberg", delta=to == "delta")
 
 
 def test_plain_files_are_hive_paths(lake):
@@ -145,7 +118,7 @@ def test_what_cannot_be_read_stays_and_is_named(lake):
     lake.put("data/users/keyless.parquet", rows(0, 0).drop_columns(["ts"]))
     lake.put("data/users/other.parquet", rows(0, 0).set_column(3, "n", pa.array(["x"] * 40)))
     done = lake.window()
-    lake.agree(parts.values())
+    lake.users(parts.values())
     assert lake.sources() == [f"data/users/{name}.parquet" for name in ("broken", "keyless", "other")]
     for name in ("broken", "keyless", "other"):
         assert f"data/users/{name}.parquet" in done.stdout
@@ -158,10 +131,10 @@ def test_files_that_were_registered_in_place_are_replaced(lake):
         lake.put(key, part)
     subprocess.run([BINARY, "table", "register", "users", "--prefix", "data/users/", "--data", lake.root],
                    check=True, capture_output=True)
-    lake.agree(parts.values(), delta=False)
+    lake.users(parts.values(), delta=False)
     before = lake.snapshot()
     lake.window(to="iceberg")
-    lake.agree(parts.values(), delta=False)
+    lake.users(parts.values(), delta=False)
     assert len(lake.sources()) == 6, "older snapshots need them"
     then = subprocess.run([BINARY, "table", "files", "users", "--as-of", before, "--data", lake.root],
                           check=True, capture_output=True, text=True).stdout
@@ -175,7 +148,7 @@ def test_a_kill_at_every_point(lake, point):
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     lake.before_or_after(parts.values())
     lake.compact("--resume")
-    lake.agree(parts.values())
+    lake.users(parts.values())
     assert lake.sources() == []
     # The next window meets a table with rows, and is ended by the compaction that comes after it.
     more = lake.put_window(writers=2, first=5)
@@ -183,8 +156,40 @@ def test_a_kill_at_every_point(lake, point):
     lake.before_or_after(more.values(), before=parts.values())
     lake.put("data/users/last.parquet", rows(0, 9))
     lake.window()
-    lake.agree([*parts.values(), *more.values(), rows(0, 9)])
+    lake.users([*parts.values(), *more.values(), rows(0, 9)])
     assert lake.sources() == []
+
+
+def sql_rows(lake):
+    """What the program itself reads of the namespace: its files, and what has become of them."""
+    out = lake.root.parent / "seen.parquet"
+    out.unlink(missing_ok=True)
+    lake.varve("query", "SELECT ts, id, v, n FROM users", "--format", "parquet", "-o", out)
+    return multiset(pq.read_table(out), COLUMNS)
+
+
+@pytest.mark.parametrize("point", crash_points("compaction.", "workflow.", "store."))
+def test_a_kill_of_a_compaction_to_plain_files(lake, point):
+    """Plain files have no commit: the ledger of sources says which of the two a reader takes."""
+    parts = lake.put_window(writers=2)
+    expected = sorted((row for part in parts.values() for row in multiset(part, COLUMNS)), key=repr)
+    assert sql_rows(lake) == expected
+    for hit in (1, 3):
+        done = lake.window(to="parquet", crash=f"{point}:{hit}", check=False)
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        assert sql_rows(lake) == expected
+        lake.compact("--resume", crash=f"{point}:1", check=False)
+        assert sql_rows(lake) == expected
+        lake.compact("--resume")
+        assert sql_rows(lake) == expected
+        plain = pq.read_table(lake.root / "data/users", partitioning=None)
+        assert multiset(plain, COLUMNS) == expected, "a twin was left"
+        more = lake.put_window(writers=2, first=5)
+        expected = sorted(expected + [row for part in more.values() for row in multiset(part, COLUMNS)],
+                          key=repr)
+        assert sql_rows(lake) == expected
+        if hit == 3:
+            return
 
 
 def test_a_server_shows_its_workflows_and_keeps_others_out(lake):

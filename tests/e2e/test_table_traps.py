@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lake import Lake
 from table_lint import IcebergLint, lint_delta
-from test_tables import Lake, data, rows
+from test_tables import data, rows
 
 
 @pytest.fixture(scope="module")

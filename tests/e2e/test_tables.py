@@ -3,22 +3,18 @@ the same rows, and a strict linter reads what they do not look at. Traps are nam
 
 import datetime
 import decimal
-import json
-import os
 import signal
-import subprocess
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from table_lint import IcebergLint, lint_delta
+from lake import COLUMNS, Lake, crash_points
+from table_lint import lint_delta
 from table_readers import Table, multiset
-from varve import BINARY
 
 UTC = datetime.timezone.utc
-COLUMNS = ["ts", "id", "v", "n"]
 
 
 def at(hour, second=0, micros=0):
@@ -33,37 +29,6 @@ def rows(hour, count, base=0, text="{:030}", start=0):
         "v": pa.array([None if i % 5 == 4 else i * 1.5 - 3 for i in range(count)], pa.float64()),
         "n": pa.array(range(base, base + count), pa.int32()),
     })
-
-
-class Lake:
-    def __init__(self, root):
-        self.root = root
-        root.mkdir()
-
-    def put(self, key, table, **options):
-        path = self.root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path, **{"row_group_size": 7, **options})
-        return key
-
-    def run(self, *args, env=None, check=True):
-        done = subprocess.run([BINARY, "table", *map(str, args), "--data", self.root], capture_output=True,
-                              text=True, timeout=120, env={**os.environ, **(env or {})})
-        if check:
-            assert done.returncode == 0, (args, done.stdout, done.stderr)
-        return done
-
-    def json(self, *args):
-        return [json.loads(line) for line in self.run(*args, "--json").stdout.splitlines()]
-
-    def agree(self, name, tables, columns=COLUMNS, iceberg=True, delta=False, **filters):
-        expected = [row for table in tables for row in multiset(table, columns)]
-        Table(self.root / "catalog" / name, iceberg, delta).agree(expected, columns, **filters)
-        if iceberg:
-            IcebergLint(self.root / "catalog" / name).run()
-        if delta:
-            live, _ = lint_delta(self.root / "catalog" / name)
-            assert len(live) == len(self.json("files", name))
 
 
 @pytest.fixture
@@ -280,13 +245,8 @@ def test_a_table_written_by_deltalake_is_taken_up(lake):
     assert sum(f["rows"] for f in lake.json("files", "theirs")) == 35
 
 
-def crash_points():
-    listed = subprocess.run([BINARY, "debug", "crash-points"], capture_output=True, text=True, check=True)
-    return [p for p in listed.stdout.split() if p.split(".")[0] in ("iceberg", "delta", "catalog")]
-
-
 def test_a_kill_at_every_point_leaves_a_table_that_reads_and_goes_on(lake):
-    points = crash_points()
+    points = crash_points("iceberg.", "delta.", "catalog.")
     assert {"iceberg.after_metadata", "catalog.between_formats", "delta.after_commit"} <= set(points)
     for number, point in enumerate(points):
         name = f"t{number}"

@@ -88,6 +88,49 @@ inline void FuzzTableBytes(std::string_view input) {
   if (footer.ok()) (void)DescribeFile(*footer, schema, {});
 }
 
+// Any bytes may be a checkpoint. A state that was read is written, and read again, as it is.
+inline void FuzzCheckpoint(std::string_view input) {
+  constexpr int64_t kLate = 1;  // no tombstone has expired by then
+  const auto state = delta::ReadCheckpoint(input, 3);
+  if (!state.ok()) {
+    CHECK(state.error().kind == ErrorKind::kCorrupt || state.error().kind == ErrorKind::kInvalid);
+    return;
+  }
+  CHECK(state->version == 3);
+  for (const auto& [path, add] : state->files) CHECK(!path.empty() && path == add.path);
+  (void)delta::SchemaFromJson(state->table.schema_json);
+  const auto again = delta::WriteCheckpoint(*state, kLate);
+  if (!again.ok()) return;
+  const auto twice = delta::ReadCheckpoint(again->bytes, 3);
+  CHECK(twice.ok());
+  CHECK(twice->files.size() == state->files.size());
+  CHECK(twice->table.schema_json == state->table.schema_json);
+}
+
+// A checkpoint of every sort of action.
+inline std::string FuzzCheckpointSeed() {
+  delta::State state;
+  CHECK(state.Apply(0, delta::CreateCommit("id", "t", FuzzSchema(), {}, "c", 1).value()).ok());
+  delta::Commit commit;
+  for (const char* path : {"data/a.parquet", "data/b.parquet"}) {
+    delta::Add add;
+    add.path = path;
+    add.bytes = 1000, add.modified_ms = 5;
+    add.partition["region"] = "eu";
+    add.stats_json = R"({"numRecords":10})";
+    commit.adds.push_back(std::move(add));
+  }
+  delta::Remove remove;
+  remove.path = "data/old.parquet";
+  remove.deleted_ms = 5;
+  commit.removes.push_back(std::move(remove));
+  delta::Txn txn;
+  txn.app_id = "writer", txn.version = 7;
+  commit.txns.push_back(std::move(txn));
+  CHECK(state.Apply(1, commit).ok());
+  return delta::WriteCheckpoint(state, 10).value().bytes;
+}
+
 // One good input of each sort.
 inline std::vector<std::string> FuzzSeeds() {
   const Schema schema = FuzzSchema();

@@ -35,7 +35,7 @@ struct Change {
   std::vector<Add> adds;
   std::vector<std::string> removes;  // paths as in the log
   std::optional<Txn> txn;
-  std::vector<Txn> brought;  // of other commits, whose work this one has too
+  std::vector<Txn> brought;                    // of other commits, whose work this one has too
   std::string commit_id;                       // a nonce: which commit a file in the log is
   std::optional<std::string> table_id;         // must be this one still
   std::optional<TableInfo> table;              // a new schema or configuration
