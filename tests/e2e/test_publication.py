@@ -1,10 +1,6 @@
 """A table of one format is published in the other over the same files: before, while and after it,
 and wherever it is killed, all readers of all formats give the same rows."""
 
-import json
-import signal
-import urllib.parse
-
 import pytest
 from lake import COLUMNS, Lake, crash_points
 from table_readers import multiset
@@ -100,13 +96,15 @@ def test_what_cannot_be_published_is_refused_by_name(lake):
 def test_a_migration_publishes_a_table_that_is_being_read_and_written(lake, first):
     parts = put_window(lake)
     compact(lake, first)
-    server = Server(lake.root, env={"VARVE_COMPACTION_ENABLED": "true"})
+    server = Server(lake.root, env={"VARVE_COMPACTION_GRACE_MS": "5000"})
     try:
         def count():
             return server.value("SELECT count(*) AS c FROM users")
         wait_until("the table to be read", lambda: count() == 240)
         more = put_window(lake, first=5)
         wait_until("the files to be read", lambda: count() == 480)
+        wait_until("them to be gathered", lambda: server.get(
+            "/compaction/status?namespace=users").json()["totalPendingFiles"] == 6)
         reply = server.post("/migrate", {"to": "iceberg+delta", "namespaces": ["users"]})
         assert reply.status in (200, 201, 202), reply.body
 
@@ -114,7 +112,7 @@ def test_a_migration_publishes_a_table_that_is_being_read_and_written(lake, firs
             assert count() == 480
             job = server.get("/migrate/status").json()["job"]
             return job["status"] in ("completed", "failed") and job
-        job = wait_until("the migration", ended, seconds=90)
+        wait_until("the migration", ended, seconds=60)
         job = server.get("/migrate/status").json()["job"]
         assert job["status"] == "completed", job
         assert count() == 480
