@@ -104,7 +104,8 @@ def test_a_migration_publishes_a_table_that_is_being_read_and_written(lake, firs
         more = put_window(lake, first=5)
         wait_until("the files to be read", lambda: count() == 480)
         wait_until("them to be gathered", lambda: server.get(
-            "/compaction/status?namespace=users").json()["totalPendingFiles"] == 6)
+            "/compaction/status?namespace=users").json()["totalPendingFiles"] == 6 or server.get(
+                "/workflows?kind=compaction&state=active").json()["workflows"])
         reply = server.post("/migrate", {"to": "iceberg+delta", "namespaces": ["users"]})
         assert reply.status in (200, 201, 202), reply.body
 
@@ -115,6 +116,7 @@ def test_a_migration_publishes_a_table_that_is_being_read_and_written(lake, firs
         wait_until("the migration", ended, seconds=60)
         job = server.get("/migrate/status").json()["job"]
         assert job["status"] == "completed", job
+        wait_until("the sources to go", lambda: not list((lake.root / "data/users").rglob("*.parquet")))
         assert count() == 480
     finally:
         server.stop()
