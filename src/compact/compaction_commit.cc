@@ -295,7 +295,7 @@ Status FenceCommit(CompactionRun& run) {
     return MakeError(ErrorKind::kConflict, "ALREADY_COMMITTED", "the commit has been done");
   };
   // Where Delta is first, its log decides, and Iceberg follows.
-  if (!TRY(run.tables.IsDeltaFirst(name))) {
+  if (formats.iceberg && !TRY(run.tables.IsDeltaFirst(name))) {
     // Takes the version that an attempt under way would put.
     TRY(run.tables.iceberg().Update(
         name, [&](const catalog::IcebergHead& head) -> Result<std::optional<ice::TableMetadata>> {
