@@ -10,6 +10,7 @@
 #include "query/admission.h"
 #include "query/cursors.h"
 #include "query/file_checks.h"
+#include "query/sql_scan.h"
 #include "query/worker_pool.h"
 
 namespace varve::query {
@@ -75,6 +76,27 @@ class DuckEngine : public Engine {
     });
   }
 
+  Result<StatementFacts> Check(const NamespaceId& ns, std::string_view sql,
+                               const std::atomic<bool>* cancelled) override {
+    TRY(CheckLength(sql));
+    const auto ticket = TRY(admission_.Enter(cancelled));
+    const Patience patience(clock_, options_.query_ms_max, cancelled);
+    OpenQuery query;
+    query.worker = TRY(pool_.Take(ns, patience));
+    Result<TablesMessage> checked = query.worker->Check(sql, patience);
+    if (Died(checked)) checked = CheckWithUnused(sql, patience, query);
+    pool_.GiveBack(std::move(query.worker));
+    TablesMessage reads = TRY(std::move(checked));
+    return StatementFacts{std::string(TrimStatement(sql)),
+                          reads.explain,
+                          reads.events,
+                          reads.logs,
+                          reads.catalog,
+                          std::move(reads.lake),
+                          std::move(reads.not_row_wise),
+                          std::move(reads.functions)};
+  }
+
   EngineStats stats() const override {
     return {counts_.alive, counts_.started, counts_.killed, counts_.crashed};
   }
@@ -95,11 +117,12 @@ class DuckEngine : public Engine {
   // of which each may have died too; so does one that cannot open what the plan reads.
   Status Plan(const QueryRequest& request, const Patience& patience, OpenQuery& query) {
     Result<TablesMessage> checked = query.worker->Check(request.sql, patience);
-    if (Died(checked)) checked = CheckWithUnused(request, patience, query);
+    if (Died(checked)) checked = CheckWithUnused(request.sql, patience, query);
     const TablesMessage reads = TRY(std::move(checked));
-    TRY(query.plan.Make(reads, request, *source_, checks_));
+    TRY(query.plan.Make(reads, request, request.source != nullptr ? *request.source : *source_,
+                        checks_));
     if (query.worker->CanServe(request.ns, query.plan.paths())) return {};
-    TRY(CheckWithUnused(request, patience, query));
+    TRY(CheckWithUnused(request.sql, patience, query));
     return {};
   }
 
@@ -107,11 +130,11 @@ class DuckEngine : public Engine {
     return !checked.ok() && checked.error().code == "QUERY_FAILED";
   }
 
-  Result<TablesMessage> CheckWithUnused(const QueryRequest& request, const Patience& patience,
+  Result<TablesMessage> CheckWithUnused(std::string_view sql, const Patience& patience,
                                         OpenQuery& query) {
     for (uint32_t died = 0;; ++died) {
       query.worker = TRY(pool_.TakeUnused(patience));
-      Result<TablesMessage> checked = query.worker->Check(request.sql, patience);
+      Result<TablesMessage> checked = query.worker->Check(sql, patience);
       if (!Died(checked) || died == options_.instances_ready) return checked;
     }
   }
@@ -157,6 +180,11 @@ class DuckEngine : public Engine {
 };
 
 }  // namespace
+
+Result<StatementFacts> Engine::Check(const NamespaceId& /*ns*/, std::string_view /*sql*/,
+                                     const std::atomic<bool>* /*cancelled*/) {
+  return MakeError(ErrorKind::kRetryable, "NO_ENGINE", "nothing here checks statements");
+}
 
 Result<std::unique_ptr<Engine>> Engine::Open(EngineOptions options, SnapshotSource* source,
                                              const Clock& clock, Random& random) {

@@ -51,12 +51,23 @@ struct QueryRequest {
   ResultFormat format = ResultFormat::kJson;
   uint64_t rows_max = 0;  // 0: all of them in one answer; else a page, and a cursor where more wait
   TimeRange range;        // a hint for what the snapshot must hold
+  SnapshotSource* source = nullptr;  // in place of the engine's; outlives the call and its pages
 };
 
 struct QuerySummary {
   uint64_t rows = 0;
   std::string next_cursor;            // empty: nothing waits
   std::vector<std::string> warnings;  // corrupt files left out, by key
+};
+
+// What a statement is, before anything is run.
+struct StatementFacts {
+  std::string sql;  // without blanks, comments and semicolons around it
+  bool explain = false;
+  bool reads_events = false, reads_logs = false, reads_catalog = false;
+  std::vector<TableRef> lake;
+  std::string not_row_wise;            // why (row_wise.h)
+  std::vector<std::string> functions;  // that a row-wise statement calls
 };
 
 struct EngineStats {
@@ -84,6 +95,9 @@ class Engine {
   // The next page of a cursor of the same namespace; kNotFound CURSOR_EXPIRED.
   virtual Result<QuerySummary> Next(const NamespaceId& ns, std::string_view cursor,
                                     const ByteSink& sink, const std::atomic<bool>* cancelled) = 0;
+  // Errors as of Run, those of the text.
+  virtual Result<StatementFacts> Check(const NamespaceId& ns, std::string_view sql,
+                                       const std::atomic<bool>* cancelled);
   virtual EngineStats stats() const { return {}; }
 };
 

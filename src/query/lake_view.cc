@@ -152,11 +152,15 @@ Result<TableView> MakeLakeView(const LakeTable& table, std::span<const LakeShape
                      fmt::format("table {}: no column of it can be read{}", table.ref.name, why));
   }
   ViewText text(united.schema());
+  const auto is_read = [&](const FileRef& file) {
+    return !table.only || table.only->contains(file.key);
+  };
   for (size_t i = 0; i < files.size(); ++i) {
     if (files[i].columns == nullptr) {
       return MakeError(ErrorKind::kCorrupt, "CORRUPT_OBJECT",
                        fmt::format("{}: {}", table.files[i].key, files[i].problem));
     }
+    if (!is_read(table.files[i])) continue;
     text.Add(table.files[i], *files[i].columns, files[i].columns->has_field_ids);
     view.paths.push_back(table.files[i].path);
   }
@@ -165,6 +169,7 @@ Result<TableView> MakeLakeView(const LakeTable& table, std::span<const LakeShape
       view.warnings.push_back(fmt::format("{}: left out: {}", table.sources[i].key, problems[i]));
       continue;
     }
+    if (!is_read(table.sources[i])) continue;
     text.Add(table.sources[i], *sources[i].columns, false);
     view.paths.push_back(table.sources[i].path);
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -72,6 +73,8 @@ struct LakeTable {
   table::Schema schema;  // without fields: there is no table yet, only sources
   std::vector<FileRef> files;
   std::vector<FileRef> sources;
+  // Keys of which rows are read; the columns are those of all files. None: of all.
+  std::optional<std::set<std::string>> only = {};
 };
 
 struct TimeRange {

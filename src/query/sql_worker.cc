@@ -81,9 +81,15 @@ class SqlWorker {
       last_checked_ = {std::string(sql), TRY(CheckStatement(*instance_, sql))};
     }
     statement_ = last_checked_.second;
+    const std::set<std::string>& functions = statement_->row_wise.functions;
     return channel_.Send(FrameType::kTables,
-                         Encode(TablesMessage{statement_->reads_events, statement_->reads_logs,
-                                              statement_->reads_catalog, statement_->lake}),
+                         Encode(TablesMessage{statement_->reads_events,
+                                              statement_->reads_logs,
+                                              statement_->reads_catalog,
+                                              statement_->explain,
+                                              statement_->lake,
+                                              statement_->row_wise.why_not,
+                                              {functions.begin(), functions.end()}}),
                          forever_);
   }
 

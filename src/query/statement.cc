@@ -213,6 +213,7 @@ Status CheckSelect(Instance& instance, std::string_view sql, Statement* statemen
   const size_t count = statements != parsed.end() ? statements->size() : 0;
   if (count != 1) return NotAllowed(fmt::format("there are {}", count));
   statement->sql = sql;
+  statement->row_wise = RowWiseOf(statements->front());
   return TreeCheck(instance, statement).Run(*statements);
 }
 
@@ -232,6 +233,7 @@ Status CheckExplain(Instance& instance, std::string_view rest, Statement* statem
     head += ' ';
   }
   statement->explain = true;
+  statement->row_wise = {"it is an EXPLAIN", {}};
   statement->sql = head + statement->sql;
   return {};
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "query/instance.h"
+#include "query/row_wise.h"
 
 namespace varve::query {
 
@@ -22,6 +23,7 @@ struct Statement {
   bool reads_logs = false;
   bool reads_catalog = false;  // it asks which tables there are
   std::vector<TableRef> lake;  // other tables that it names, each once; CTEs too
+  RowWise row_wise;
 };
 
 // Errors: kInvalid SQL_ERROR (it does not parse) | SQL_NOT_ALLOWED, kForbidden SQL_FORBIDDEN.

@@ -28,10 +28,15 @@ struct TablesMessage {  // what the statement reads
   bool events = false;
   bool logs = false;
   bool catalog = false;
+  bool explain = false;
   std::vector<TableRef> lake;
+  std::string not_row_wise;            // why (row_wise.h)
+  std::vector<std::string> functions;  // that a row-wise statement calls
 };
 void Visit(auto& wire, TableRef& m) { wire(m.name, m.at, m.value); }
-void Visit(auto& wire, TablesMessage& m) { wire(m.events, m.logs, m.catalog, m.lake); }
+void Visit(auto& wire, TablesMessage& m) {
+  wire(m.events, m.logs, m.catalog, m.explain, m.lake, m.not_row_wise, m.functions);
+}
 
 void Visit(auto& wire, FileRef& m) { wire(m.key, m.path, m.size, m.modified_ms); }
 

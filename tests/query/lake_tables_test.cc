@@ -127,6 +127,20 @@ TEST_F(LakeTablesTest, SourcesAreReadWithTheTable) {
                           HasSubstr("data/trips/3-w-3.parquet: left out")));
 }
 
+TEST_F(LakeTablesTest, OfSomeFilesAloneItHasTheColumnsOfAll) {
+  LakeTable& trips = AddTrips();
+  trips.sources.push_back(Write("data/trips/1-w-1.parquet", {{"id", 0, Ints({5})}}));
+  trips.sources.push_back(
+      Write("data/trips/2-w-2.parquet", {{"late", 0, Texts({"x"})}, {"id", 0, Ints({6})}}));
+  trips.only = {"data/trips/1-w-1.parquet"};
+  EXPECT_EQ(Rows("SELECT * FROM trips").dump(),
+            R"([{"amount":null,"id":5,"late":null,"name":null}])");
+  trips.only = {"catalog/trips/data/b.parquet"};
+  EXPECT_EQ(Rows("SELECT sum(id) AS s, max(late) AS l FROM trips").dump(), R"([{"l":null,"s":7}])");
+  trips.only = std::set<std::string>();
+  EXPECT_EQ(Rows("SELECT count(*) AS n FROM trips").dump(), R"([{"n":0}])");
+}
+
 TEST_F(LakeTablesTest, WithoutATableThereAreTheSources) {
   LakeTable& table = lake_.tables.emplace_back();
   table.ref.name = "fresh";
