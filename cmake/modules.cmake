@@ -38,13 +38,15 @@ varve_module(compact varve_core varve_store varve_state varve_record varve_queue
   varve_merge varve_table varve_catalog varve_workflow nlohmann_json::nlohmann_json)
 varve_module(query varve_core varve_store varve_state varve_record varve_table duckdb_c
   nlohmann_json::nlohmann_json)
+varve_module(view varve_core varve_store varve_state varve_queue varve_notify varve_workflow
+  nlohmann_json::nlohmann_json)
 varve_module(server varve_core varve_store varve_queue varve_catalog varve_workflow varve_journal
-  varve_ingest varve_compact varve_query
+  varve_ingest varve_compact varve_query varve_view
   OpenSSL::SSL ZLIB::ZLIB ${ZSTD_LIBRARY} nlohmann_json::nlohmann_json)
 
 # Eight files at a time halve the cost of a sanitized build, where no two of them share a name.
 if(VARVE_SANITIZE)
-  foreach(name record queue journal notify compact server)
+  foreach(name record queue journal notify compact view server)
     set_target_properties(varve_${name} PROPERTIES UNITY_BUILD ON)
   endforeach()
   file(GLOB alone ${CMAKE_SOURCE_DIR}/src/record/event_reader.cc

@@ -21,7 +21,7 @@ endfunction()
 
 add_custom_target(unit_tests)  # all of them, without benchmarks: what the sanitizers run
 foreach(module core store state parquet record merge queue table catalog journal notify workflow
-    ingest compact query server app)
+    ingest compact query view server app)
   varve_test(${module})
 endforeach()
 if(VARVE_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

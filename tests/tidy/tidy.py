@@ -25,7 +25,7 @@ LEVELS = {
     "store": 1, "state": 1, "parquet": 1,
     "record": 2, "queue": 2, "merge": 2, "table": 2,
     "journal": 3, "notify": 3, "catalog": 3, "workflow": 3,
-    "ingest": 4, "compact": 4, "cdc": 4, "query": 4, "timeseries": 4, "retention": 4,
+    "ingest": 4, "compact": 4, "cdc": 4, "query": 4, "view": 4, "timeseries": 4, "retention": 4,
     "server": 5,
     "app": 6,
 }
