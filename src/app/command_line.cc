@@ -47,8 +47,8 @@ int RunCommandLine(int argc, char** argv) {
   root.footer(kFooter);
   Chosen chosen;
   for (auto* add : {AddServe, AddIngest, AddQuery, AddTail, AddQueue, AddStore, AddTable,
-                    AddMigrate, AddCompaction, AddCompact, AddWorkflow, AddConfig, AddConvert,
-                    AddMerge, AddDoctor, AddDebug, AddSqlWorker}) {
+                    AddMigrate, AddCompaction, AddCompact, AddView, AddWorkflow, AddConfig,
+                    AddConvert, AddMerge, AddDoctor, AddDebug, AddSqlWorker}) {
     add(root, chosen);
   }
   try {

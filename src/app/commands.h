@@ -35,6 +35,7 @@ void AddStore(CLI::App& root, Chosen& chosen);
 void AddCompaction(CLI::App& root, Chosen& chosen);
 void AddTable(CLI::App& root, Chosen& chosen);
 void AddCompact(CLI::App& root, Chosen& chosen);
+void AddView(CLI::App& root, Chosen& chosen);
 void AddWorkflow(CLI::App& root, Chosen& chosen);
 void AddConfig(CLI::App& root, Chosen& chosen);
 void AddConvert(CLI::App& root, Chosen& chosen);

@@ -17,6 +17,7 @@
 #include "query/engine.h"
 #include "record/log_row.h"
 #include "server/options.h"
+#include "view/refresh_workflow.h"
 #include "workflow/engine.h"
 
 namespace varve::app {
@@ -102,6 +103,17 @@ struct WorkflowConfig {
   uint64_t ended_max = 10'000;
 };
 
+// Materialised views.
+struct ViewConfig {
+  bool enabled = true;
+  std::string queue = "varve-view-events";
+  view::PeriodDefaults periods;
+  view::StoreOptions store;
+  view::RefreshOptions refresh;  // work_directory: set by the wiring
+  uint64_t rows_max = 100'000'000;
+  uint64_t bytes_max = 1ull << 30;
+};
+
 struct LogConfig {
   LogLevel level = LogLevel::kInfo;
 };
@@ -121,6 +133,7 @@ struct Config {
   CompactionConfig compaction;
   TableConfig table;
   WorkflowConfig workflow;
+  ViewConfig view;
   query::EngineOptions query;  // temp_directory: set by the wiring
   LogConfig log;
 };

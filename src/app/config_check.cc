@@ -59,6 +59,7 @@ void CheckNames(const Config& config, std::vector<std::string>* problems) {
   queue("notify.downstream_queue", config.notify.downstream_queue, true);
   queue("queue.dead_letter_queue", config.queue.dead_letter_queue, true);
   queue("compaction.queue", config.compaction.queue, false);
+  queue("view.queue", config.view.queue, false);
   for (const notify::NotifyRule& rule : config.notify.rules) {
     queue("notify.rules: queue", rule.queue, false);
   }
@@ -108,6 +109,12 @@ std::vector<std::string> CrossChecks(const Config& config) {
   CheckListen(config, &problems);
   CheckNames(config, &problems);
   CheckCompaction(config.compaction, &problems);
+  if (config.view.refresh.keep_ms < config.query.query_ms_max) {
+    problems.push_back("view.keep_ms: must not be below query.query_ms_max");
+  }
+  if (config.view.queue == config.compaction.queue) {
+    problems.push_back("view.queue: must not be compaction.queue");
+  }
   if (config.journal.bytes_max < 2 * config.journal.segment_bytes) {
     problems.push_back("journal.bytes_max: must hold at least two of journal.segment_bytes");
   }

@@ -24,5 +24,6 @@ FieldRef Choice(Config&) {
 std::span<const ConfigKey> ServerKeys();  // who may send what: server, auth, rate limits, input
 std::span<const ConfigKey> LakeKeys();    // what becomes of it: journal to query, and the log
 std::span<const ConfigKey> CompactionKeys();
+std::span<const ConfigKey> ViewKeys();
 
 }  // namespace varve::app

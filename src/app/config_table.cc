@@ -7,7 +7,8 @@ namespace varve::app {
 std::span<const ConfigKey> ConfigKeys() {
   static const std::vector<ConfigKey> keys = [] {
     std::vector<ConfigKey> all;
-    for (std::span<const ConfigKey> part : {ServerKeys(), LakeKeys(), CompactionKeys()}) {
+    for (std::span<const ConfigKey> part :
+         {ServerKeys(), LakeKeys(), CompactionKeys(), ViewKeys()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

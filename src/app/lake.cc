@@ -57,8 +57,10 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
       TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction), *lake->database, clock));
   lake->workflows =
       TRY(workflow::WorkflowStore::Open(*lake->database, clock, random, config.workflow.ended_max));
-  lake->reader = std::make_unique<LakeReader>(*lake->store, *lake->tables, *lake->windows,
-                                              *lake->workflows, config.compaction.prefix + "/");
+  lake->views = TRY(view::ViewStore::Open(config.view.store, *lake->database, clock));
+  lake->reader =
+      std::make_unique<LakeReader>(*lake->store, *lake->tables, *lake->windows, *lake->workflows,
+                                   *lake->views, config.compaction.prefix + "/");
   lake->snapshots = std::make_unique<LakeSnapshots>(
       *lake->store, *lake->flusher, *lake->ledger, *lake->reader,
       SnapshotPaths{config.flush.raw_events_prefix, config.compact.parquet_prefix});

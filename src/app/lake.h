@@ -18,6 +18,7 @@
 #include "queue/sqlite_queue.h"
 #include "state/database.h"
 #include "store/object_store.h"
+#include "view/view_store.h"
 #include "workflow/workflow_store.h"
 
 namespace varve::app {
@@ -34,6 +35,7 @@ struct Lake {
   std::unique_ptr<catalog::TenantTables> tables;
   std::unique_ptr<compact::WindowTracker> windows;
   std::unique_ptr<workflow::WorkflowStore> workflows;
+  std::unique_ptr<view::ViewStore> views;
   std::unique_ptr<LakeReader> reader;
   std::unique_ptr<LakeSnapshots> snapshots;
   std::unique_ptr<query::Engine> engine;

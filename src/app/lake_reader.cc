@@ -29,6 +29,8 @@ std::set<std::string> NamespacesOf(const std::string& table) {
   return {path, table};
 }
 
+constexpr std::string_view kViewSchema = "view.";
+
 // "compacted-{window start}-{workflow}-{number}.parquet": the workflow.
 std::optional<std::string> WorkflowOfPlainFile(std::string_view key) {
   constexpr std::string_view kBegin = "compacted-";
@@ -43,6 +45,7 @@ std::optional<std::string> WorkflowOfPlainFile(std::string_view key) {
 }  // namespace
 
 struct LakeReader::Written {
+  std::vector<std::string> prefixes;
   std::vector<store::ObjectMeta> sources, plain;
   std::vector<compact::SourceId> ids;       // of sources, in their order
   std::vector<compact::SourceView> before;  // view 0, likewise
@@ -52,13 +55,17 @@ query::FileRef LakeReader::RefOf(const std::string& key, uint64_t size, int64_t 
   return {key, store_.LocalPath(key).value_or(""), size, modified_ms};
 }
 
+Result<query::FileRef> LakeReader::Find(const std::string& key) {
+  const store::ObjectMeta object = TRY(store_.Head(key));
+  return RefOf(key, object.size, object.modified_ms);
+}
+
 Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
                                                     const std::string& table) {
   Written written;
-  std::vector<std::string> prefixes;
   for (const std::string& ns : NamespacesOf(table)) {
-    prefixes.push_back(tenant.StorePrefix() + data_prefix_ + ns + "/");
-    for (store::ObjectMeta& object : TRY(store::ListAll(store_, prefixes.back()))) {
+    written.prefixes.push_back(tenant.StorePrefix() + data_prefix_ + ns + "/");
+    for (store::ObjectMeta& object : TRY(store::ListAll(store_, written.prefixes.back()))) {
       const auto name = compact::ParseSourceName(object.key, data_prefix_);
       if (name.ok() && name->ns == ns) {
         written.ids.push_back({object.key, object.etag});
@@ -74,7 +81,7 @@ Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
   });
   if (!replaced) return written;
   written.plain.clear();
-  for (const std::string& prefix : prefixes) {
+  for (const std::string& prefix : written.prefixes) {
     for (store::ObjectMeta& object : TRY(store::ListAll(store_, prefix))) {
       if (WorkflowOfPlainFile(object.key)) written.plain.push_back(std::move(object));
     }
@@ -107,12 +114,13 @@ Result<bool> LakeReader::IsCommitted(const std::string& workflow_id,
                              [&](const auto& output) { return keys.contains(output.key); });
 }
 
-Status LakeReader::AddSources(Written written, const std::set<std::string>& keys,
-                              query::LakeTable& out) {
+Status LakeReader::AddSources(const Written& written, const std::set<std::string>& keys,
+                              query::LakeTable& out, view::Contents* contents) {
   const auto after = TRY(windows_.View(written.ids));
   std::map<std::string, bool> committed;  // by workflow that was not done in view 0
   for (size_t i = 0; i < written.sources.size(); ++i) {
     const store::ObjectMeta& source = written.sources[i];
+    if (contents != nullptr) contents->sources.push_back({{source.key, source.etag}, true});
     if (written.before[i].standing == SourceStanding::kCompacted) continue;
     const std::string& workflow = after[i].workflow_id;
     if (!workflow.empty() && !committed.contains(workflow)) {
@@ -120,16 +128,71 @@ Status LakeReader::AddSources(Written written, const std::set<std::string>& keys
     }
     if (keys.contains(source.key) || (!workflow.empty() && committed[workflow])) continue;
     out.sources.push_back(RefOf(source.key, source.size, source.modified_ms));
+    if (contents != nullptr) contents->sources.back().in_table = false;
   }
   for (const store::ObjectMeta& plain : written.plain) {
     if (keys.contains(plain.key) || committed.contains(*WorkflowOfPlainFile(plain.key))) continue;
     out.sources.push_back(RefOf(plain.key, plain.size, plain.modified_ms));
+    if (contents != nullptr) contents->files.insert(plain.key);
   }
   return {};
 }
 
+// A writer's file that came after the first listing, and is compacted already, may be in the
+// table's files though no listing has it.
+Result<bool> LakeReader::NothingCameMeanwhile(const Written& written) {
+  std::set<compact::SourceId> known(written.ids.begin(), written.ids.end());
+  std::vector<compact::SourceId> came;
+  for (const std::string& prefix : written.prefixes) {
+    for (const store::ObjectMeta& object : TRY(store::ListAll(store_, prefix))) {
+      const compact::SourceId id{object.key, object.etag};
+      const bool source = compact::ParseSourceName(object.key, data_prefix_).ok();
+      if (source && !known.contains(id)) came.push_back(id);
+    }
+  }
+  const auto views = TRY(windows_.View(came));
+  return std::ranges::all_of(views, [](const compact::SourceView& view) {
+    return view.standing == SourceStanding::kUnknown || view.standing == SourceStanding::kPending;
+  });
+}
+
+Result<std::optional<std::vector<view::FileId>>> LakeReader::MadeOf(const std::string& file) {
+  const std::optional<std::vector<view::FileId>> unknown;
+  const auto id = WorkflowOfPlainFile(file);
+  if (!id) return unknown;
+  const auto workflow = workflows_.Get(*id);
+  if (!workflow.ok() && workflow.error().code != "WORKFLOW_NOT_FOUND") return workflow.error();
+  if (!workflow.ok() || workflow->kind != compact::kCompactionKind) return unknown;
+  const auto request = TRY(compact::ParseCompactionRequest(workflow->params_json));
+  const auto state = TRY(compact::ParseCompactionState(workflow->data_json));
+  const bool made = std::ranges::any_of(
+      state.outputs, [&](const compact::CompactionOutput& output) { return output.key == file; });
+  if (!made || state.sources.size() != request.sources.size()) return unknown;
+  std::vector<view::FileId> sources;
+  for (size_t i = 0; i < request.sources.size(); ++i) {
+    if (state.sources[i].state != compact::SourceFate::kTaken) continue;
+    sources.push_back({request.sources[i].key, request.sources[i].etag});
+  }
+  return std::optional(std::move(sources));
+}
+
+Result<std::optional<query::LakeTable>> LakeReader::TakeView(const NamespaceId& tenant,
+                                                             const query::TableRef& ref) {
+  const std::optional<query::LakeTable> none;
+  if (ref.at != query::TableRef::At::kNow || !ref.name.starts_with(kViewSchema)) return none;
+  const auto view = views_.Get(tenant, std::string_view(ref.name).substr(kViewSchema.size()));
+  if (!view.ok() && view.error().code != "VIEW_NOT_FOUND") return view.error();
+  if (!view.ok() || !view->output) return none;
+  query::LakeTable out;
+  out.ref = ref;
+  out.sources.push_back(TRY(Find(view::GenerationKey(*view, view->output->workflow_id))));
+  return std::optional(std::move(out));
+}
+
 Result<std::optional<query::LakeTable>> LakeReader::Take(const NamespaceId& tenant,
-                                                         const query::TableRef& ref) {
+                                                         const query::TableRef& ref,
+                                                         view::Contents* contents) {
+  if (auto view = TRY(TakeView(tenant, ref))) return view;
   if (!catalog::CheckTableName(ref.name).ok()) return std::optional<query::LakeTable>();
   query::LakeTable out;
   out.ref = ref;
@@ -138,7 +201,11 @@ Result<std::optional<query::LakeTable>> LakeReader::Take(const NamespaceId& tena
   Written written;
   if (now) written = TRY(ListWritten(tenant, ref.name));
   TRY(TakeTable(tenant, ref, out, keys));
-  if (now) TRY(AddSources(std::move(written), keys, out));
+  if (now) TRY(AddSources(written, keys, out, contents));
+  if (now && contents != nullptr) {
+    contents->files.insert(keys.begin(), keys.end());
+    contents->exact = TRY(NothingCameMeanwhile(written));
+  }
   if (out.schema.fields.empty() && out.sources.empty()) return std::optional<query::LakeTable>();
   return std::optional(std::move(out));
 }
@@ -149,6 +216,9 @@ Result<std::vector<std::string>> LakeReader::Names(const NamespaceId& tenant, si
   compact::StatusFilter filter{.tenant = tenant, .namespaces_max = names_max, .windows_max = 1};
   for (const auto& known : TRY(compact::ReadStatus(windows_, filter)).namespaces) {
     if (auto name = compact::TableNameOf(known.row.ns); name.ok()) names.insert(*name);
+  }
+  for (const view::View& view : TRY(views_.List(&tenant))) {
+    if (view.output) names.insert(std::string(kViewSchema) + view.request.name);
   }
   std::vector<std::string> out(names.begin(), names.end());
   out.resize(std::min(out.size(), names_max));

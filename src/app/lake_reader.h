@@ -10,6 +10,8 @@
 // Plain compacted files have no snapshot: one is seen if no file that was still open in view 0 is
 // its workflow's in view 1. Where a file was compacted in view 0 they are listed behind it, as what
 // it became may not have been there before.
+//
+// A materialised view is a table `view.{name}` of one file: the generation that is its output now.
 #pragma once
 
 #include <optional>
@@ -21,6 +23,8 @@
 #include "compact/window_tracker.h"
 #include "query/snapshot.h"
 #include "store/object_store.h"
+#include "view/view_data.h"
+#include "view/view_store.h"
 #include "workflow/workflow_store.h"
 
 namespace varve::app {
@@ -30,16 +34,27 @@ class LakeReader {
   // All are borrowed. data_prefix: of writers' files, with its final '/'.
   LakeReader(store::ObjectStore& store, catalog::TenantTables& tables,
              compact::WindowTracker& windows, workflow::WorkflowStore& workflows,
-             std::string data_prefix)
+             view::ViewStore& views, std::string data_prefix)
       : store_(store),
         tables_(tables),
         windows_(windows),
         workflows_(workflows),
+        views_(views),
         data_prefix_(std::move(data_prefix)) {}
 
   // Nothing: there is neither such a table nor a file of a writer's.
   Result<std::optional<query::LakeTable>> Take(const NamespaceId& tenant,
-                                               const query::TableRef& ref);
+                                               const query::TableRef& ref) {
+    return Take(tenant, ref, nullptr);
+  }
+  // The same, and which files' rows it has; its basis is left empty.
+  Result<std::optional<query::LakeTable>> Take(const NamespaceId& tenant,
+                                               const query::TableRef& ref,
+                                               view::Contents* contents);
+  // The writers' files that have been compacted into the file, as far as the workflow that made it
+  // is known.
+  Result<std::optional<std::vector<view::FileId>>> MadeOf(const std::string& file);
+  Result<query::FileRef> Find(const std::string& key);  // an object, whatever its rows are part of
   // Of tables, and of namespaces of data that have none yet; the first by name.
   Result<std::vector<std::string>> Names(const NamespaceId& tenant, size_t names_max);
 
@@ -48,7 +63,11 @@ class LakeReader {
   Result<Written> ListWritten(const NamespaceId& tenant, const std::string& table);
   Status TakeTable(const NamespaceId& tenant, const query::TableRef& ref, query::LakeTable& out,
                    std::set<std::string>& keys);
-  Status AddSources(Written written, const std::set<std::string>& keys, query::LakeTable& out);
+  Result<std::optional<query::LakeTable>> TakeView(const NamespaceId& tenant,
+                                                   const query::TableRef& ref);
+  Status AddSources(const Written& written, const std::set<std::string>& keys,
+                    query::LakeTable& out, view::Contents* contents);
+  Result<bool> NothingCameMeanwhile(const Written& written);
   Result<bool> IsCommitted(const std::string& workflow_id, const std::set<std::string>& keys);
   query::FileRef RefOf(const std::string& key, uint64_t size, int64_t modified_ms) const;
 
@@ -56,6 +75,7 @@ class LakeReader {
   catalog::TenantTables& tables_;
   compact::WindowTracker& windows_;
   workflow::WorkflowStore& workflows_;
+  view::ViewStore& views_;
   const std::string data_prefix_;
 };
 

@@ -13,6 +13,7 @@
 #include "app/compaction.h"
 #include "app/lake.h"
 #include "app/process_metrics.h"
+#include "app/views.h"
 #include "app/workflows.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -70,6 +71,7 @@ notify::NotifierOptions NotifierOptionsOf(const Config& config) {
     options.rules.push_back(std::move(raw));
   }
   if (config.compaction.enabled) AddCompactionRule(config, options.rules);
+  if (config.view.enabled) AddViewRule(config, options.rules);
   options.reconcile_interval_ms = config.notify.reconcile_interval_ms;
   options.stable_ms = config.notify.settle_ms;
   return options;
@@ -152,6 +154,7 @@ class Serving {
   ingest::EventIngest ingest_;
   std::unique_ptr<notify::Notifier> notifier_;
   compact::RawConsumer consumer_;
+  std::unique_ptr<ViewRole> views_;  // none: not enabled
   std::unique_ptr<Workflows> workflows_;
   std::unique_ptr<CompactionRole> compaction_;  // none: not enabled
   std::unique_ptr<server::HttpServer> server_;
@@ -174,9 +177,15 @@ Status Serving::Start(const Config& config) {
   notifier_ = TRY(
       notify::Notifier::Open(std::move(notifier), *lake_->database, *lake_->queue, SystemClock()));
   lake_->store->SetListener(notifier_.get());
+  const DataDirPaths paths(config.data_dir);
+  if (config.view.enabled) {
+    views_ =
+        std::make_unique<ViewRole>(config, paths, *lake_, [this] { workflows_->engine().Wake(); });
+    TRY(views_->SweepWork());
+  }
   workflows_ = TRY(
       Workflows::Open(config, {*lake_->store, *lake_->tables, *lake_->workflows, *lake_->windows},
-                      CompactionOptionsOf(config, DataDirPaths(config.data_dir))));
+                      CompactionOptionsOf(config, paths), views_ ? views_->refreshes() : nullptr));
   if (config.compaction.enabled) {
     compaction_ = std::make_unique<CompactionRole>(
         config, *lake_, WorkflowHooks(*lake_->workflows, workflows_->starter(), [this] {
@@ -186,6 +195,7 @@ Status Serving::Start(const Config& config) {
   lake_->flusher->Start();
   TRY(consumer_.Start());
   if (compaction_) TRY(compaction_->Start());
+  if (views_) TRY(views_->Start());
   workflows_->Start();
   notifier_->Start(*lake_->store);
   server::Services services;
@@ -203,11 +213,13 @@ Status Serving::Start(const Config& config) {
   if (config.table.rest.url.empty()) services.tables = lake_->tables.get();
   services.live_feed = &live_;
   if (compaction_) compaction_->Serve(services);
+  if (views_) views_->Serve(services);
   services.ready = [this] { return Ready(); };
   services.stats_json = [this] { return StatsJson(reporting()); };
   services.collect_metrics = [this](server::MetricsWriter& out) {
     WriteMetrics(reporting(), out);
     if (compaction_) compaction_->WriteMetrics(out);
+    if (views_) views_->WriteMetrics(out);
   };
   server_ = TRY(server::HttpServer::Start(config.server, services));
   return {};
@@ -239,7 +251,9 @@ Serving::~Serving() {
   lake_->journal->Close();
   consumer_.Stop();
   if (compaction_) compaction_->Stop();
+  if (views_) views_->Stop();
   workflows_.reset();
+  views_.reset();
   lake_->engine.reset();
   lake_->snapshots.reset();
   lake_->flusher.reset();
@@ -254,6 +268,7 @@ Status Serving::Stop() {
   notifier_->Stop();
   consumer_.Stop();
   if (compaction_) compaction_->Stop();
+  if (views_) views_->Stop();
   workflows_->Stop();
   return flushed;
 }

@@ -34,11 +34,14 @@ Workflows::Workflows(const WorkflowParts& parts, compact::CompactionOptions opti
                  [this] { engine_->Wake(); }) {}
 
 Result<std::unique_ptr<Workflows>> Workflows::Open(const Config& config, const WorkflowParts& parts,
-                                                   compact::CompactionOptions options) {
+                                                   compact::CompactionOptions options,
+                                                   workflow::Definition* refreshes) {
   std::unique_ptr<Workflows> out(new Workflows(parts, std::move(options)));
   TRY(out->compaction_.SweepWork(parts.workflows));
+  std::vector<workflow::Definition*> definitions = {&out->compaction_, &out->migration_};
+  if (refreshes != nullptr) definitions.push_back(refreshes);
   out->engine_ = TRY(workflow::Engine::Open(config.workflow.engine, parts.workflows,
-                                            {&out->compaction_, &out->migration_}, SystemClock()));
+                                            std::move(definitions), SystemClock()));
   return out;
 }
 

@@ -29,8 +29,10 @@ struct WorkflowParts {
 
 class Workflows {
  public:
+  // refreshes: of materialised views, borrowed; none: they are not kept here.
   static Result<std::unique_ptr<Workflows>> Open(const Config& config, const WorkflowParts& parts,
-                                                 compact::CompactionOptions options);
+                                                 compact::CompactionOptions options,
+                                                 workflow::Definition* refreshes = nullptr);
 
   void Start() { engine_->Start(); }
   void Stop() { engine_->Stop(); }

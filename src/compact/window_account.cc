@@ -233,6 +233,18 @@ Result<std::vector<SourceView>> WindowTracker::View(std::span<const SourceId> so
   return views;
 }
 
+Result<bool> WindowTracker::WasCompacted(const std::string& key) {
+  bool compacted = false;
+  TRY(database_.Run([&](Session& session) {
+    return session.Query("SELECT state FROM window_sources WHERE key = ? ORDER BY id DESC LIMIT 1",
+                         {key}, [&](const Row& row) {
+                           compacted = row.Text(0) == StateOf(SourceEnd::kCompacted);
+                           return false;
+                         });
+  }));
+  return compacted;
+}
+
 Result<std::vector<SourceId>> WindowTracker::Rechecks(size_t rows_max) {
   std::vector<SourceId> out;
   TRY(database_.Run([&](Session& session) {

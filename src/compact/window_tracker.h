@@ -120,6 +120,9 @@ class WindowTracker : public SourceAccount {
   // where they are sorted.
   Result<std::vector<SourceView>> View(std::span<const SourceId> sources);
 
+  // Whether the last bytes that were announced under the key are compacted.
+  Result<bool> WasCompacted(const std::string& key);
+
   // Files that the store has to be asked about; each answer is noted by Recheck.
   Result<std::vector<SourceId>> Rechecks(size_t rows_max);
   Status Recheck(const SourceId& asked, const std::optional<Arrival>& now);

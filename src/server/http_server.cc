@@ -117,6 +117,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(ServerOptions options, Ser
   AddStoreRoutes(impl->state);
   AddWorkflowRoutes(impl->state);
   AddMigrationRoutes(impl->state);
+  AddViewRoutes(impl->state);
   AddOperationRoutes(impl->state);
   AddIcebergRoutes(impl->state);
   TRY(impl->Listen());

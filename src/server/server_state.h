@@ -69,6 +69,7 @@ void AddStoreRoutes(ServerState& state);
 void AddCompactionRoutes(ServerState& state);
 void AddWorkflowRoutes(ServerState& state);
 void AddMigrationRoutes(ServerState& state);
+void AddViewRoutes(ServerState& state);
 void AddIcebergRoutes(ServerState& state);
 void AddOperationRoutes(ServerState& state);
 

@@ -33,6 +33,9 @@ class Queue;
 namespace store {
 class ObjectStore;
 }
+namespace view {
+class ViewService;
+}
 namespace workflow {
 class WorkflowStore;
 }
@@ -54,6 +57,7 @@ struct Services {
   store::ObjectStore* store = nullptr;
   compact::WindowTracker* windows = nullptr;  // the compaction; with both or neither
   compact::WindowConsumer* window_consumer = nullptr;
+  view::ViewService* views = nullptr;
   workflow::WorkflowStore* workflows = nullptr;
   std::function<void()> wake_workflows;     // an operator has wished something
   catalog::TenantTables* tables = nullptr;  // served at /iceberg
