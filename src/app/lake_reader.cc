@@ -1,6 +1,7 @@
 #include "app/lake_reader.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 
 #include "catalog/snapshot_files.h"
@@ -31,7 +32,8 @@ std::set<std::string> NamespacesOf(const std::string& table) {
 
 constexpr std::string_view kViewSchema = "view.";
 
-// "compacted-{window start}-{workflow}-{number}.parquet": the workflow.
+// "compacted-{window start}-{workflow}-{number}.parquet": the workflow, whose id is in
+// small letters there.
 std::optional<std::string> WorkflowOfPlainFile(std::string_view key) {
   constexpr std::string_view kBegin = "compacted-";
   const std::string_view name = key.substr(key.rfind('/') + 1);
@@ -39,7 +41,9 @@ std::optional<std::string> WorkflowOfPlainFile(std::string_view key) {
   const size_t last = name.rfind('-');
   const size_t first = name.find('-', kBegin.size());
   if (first == std::string_view::npos || first >= last) return {};
-  return std::string(name.substr(first + 1, last - first - 1));
+  std::string id(name.substr(first + 1, last - first - 1));
+  std::ranges::transform(id, id.begin(), [](unsigned char c) { return std::toupper(c); });
+  return id;
 }
 
 }  // namespace

@@ -181,7 +181,7 @@ Result<std::vector<std::string>> ViewStore::Dispatch(workflow::WorkflowStore& wo
       if (!due_ms || *due_ms > now_ms) continue;
       made.push_back(TRY(Make(session, workflows, view, false)));
     }
-    kDispatched.Hit();
+    if (!made.empty()) kDispatched.Hit();
     return {};
   }));
   return made;
