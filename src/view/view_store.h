@@ -37,7 +37,7 @@ struct StoreOptions {
   uint64_t views_max = 1'000;    // of all tenants
   uint32_t changes_max = 1'000;  // files remembered for a view; the rest only make it due
   uint64_t retry_ms = 10'000;    // after a failure; doubles with each in a row
-  uint64_t retry_ms_max = 3'600'000;
+  uint64_t retry_ms_max = 600'000;
 };
 
 // A writer's file of a lake table that has come or gone.

@@ -51,6 +51,10 @@ constexpr state::Migration kMigrations[] = {
                                    epoch INTEGER NOT NULL) STRICT;
       INSERT INTO workflow_epoch VALUES (1, 0);
     )sql"},
+    {2, R"sql(
+      DROP INDEX workflows_ended;
+      CREATE INDEX workflows_ended ON workflows(kind, state, ended_ms) WHERE ended_ms > 0;
+    )sql"},
 };
 
 constexpr std::string_view kColumns =
@@ -313,15 +317,15 @@ Status WorkflowStore::Save(int64_t epoch, const Workflow& taken, Workflow after,
          after.next_ms, after.error, after.error_code, clock_.NowMs(), after.ended_ms, taken.id}));
     TRY(SaveStep(session, taken.id, step));
     if (with_end) TRY(with_end(session));
-    return HasEnded(after.state) ? Prune(session) : Status();
+    return HasEnded(after.state) ? Prune(session, after.kind) : Status();
   });
 }
 
-Status WorkflowStore::Prune(Session& session) {
+Status WorkflowStore::Prune(Session& session, const std::string& kind) {
   return session.Execute(
-      "DELETE FROM workflows WHERE id IN (SELECT id FROM workflows WHERE ended_ms > 0"
+      "DELETE FROM workflows WHERE id IN (SELECT id FROM workflows WHERE ended_ms > 0 AND kind = ?"
       " ORDER BY state = 'failed' DESC, ended_ms DESC LIMIT -1 OFFSET ?)",
-      {static_cast<int64_t>(ended_max_)});
+      {kind, static_cast<int64_t>(ended_max_)});
 }
 
 }  // namespace varve::workflow

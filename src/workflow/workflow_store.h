@@ -32,8 +32,8 @@ struct WorkflowCounts {
 
 class WorkflowStore {
  public:
-  // The database is borrowed and outlives the store. ended_max: ended workflows that are kept; the
-  // oldest go first, failed ones last of all.
+  // The database is borrowed and outlives the store. ended_max: ended workflows of a kind that are
+  // kept; the oldest go first, failed ones last of all.
   static Result<std::unique_ptr<WorkflowStore>> Open(state::Database& database, const Clock& clock,
                                                      Random& random, uint64_t ended_max = 10'000);
 
@@ -70,7 +70,7 @@ class WorkflowStore {
  private:
   WorkflowStore(state::Database& database, const Clock& clock, Random& random, uint64_t ended_max)
       : database_(database), clock_(clock), random_(random), ended_max_(ended_max) {}
-  Status Prune(state::Session& session);
+  Status Prune(state::Session& session, const std::string& kind);
 
   state::Database& database_;
   const Clock& clock_;

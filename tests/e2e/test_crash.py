@@ -148,9 +148,10 @@ def test_every_named_crash_point_is_reached_and_survived(tmp_path):
 
 
 # Points of tables, and of the compaction of writers' files, which this scene has none of:
-# test_tables.py, test_compaction.py, test_compaction_serving.py and the modules' tests go through
+# test_tables.py, test_compaction.py, test_compaction_serving.py, test_views.py and the modules' tests go through
 # them.
-OF_OTHERS = ("delta.", "iceberg.", "catalog.", "windows.", "compaction.", "workflow.")
+OF_OTHERS = ("delta.", "iceberg.", "catalog.", "windows.", "compaction.", "workflow.",
+             "view.")
 
 # Points that only a fault, a stop or another command brings about; the modules' own crash tests
 # reach them.

@@ -106,35 +106,25 @@ TEST_F(IncrementalTest, RandomHistoriesGiveWhatAFullRefreshGives) {
       for (const std::string& key : lake_.Sources()) {
         (lake_.IsCompacted(key) ? done : fresh).push_back(key);
       }
-      switch (random->Below(12)) {
-        case 0 ... 4:
-          lake_.Append({fmt::format("x{}", random->Below(5)), "y", "x"});
-          break;
-        case 5 ... 6:
-          fresh.resize(std::min<size_t>(fresh.size(), 1 + random->Below(4)));
-          if (!fresh.empty()) lake_.Compact(fresh);
-          break;
-        case 7:
-          for (const std::string& key : done) lake_.Delete(key);
-          break;
-        case 8:
-          if (!fresh.empty() && random->Below(4) == 0) lake_.Delete(fresh.front());
-          break;
-        case 9:
-          if (!fresh.empty() && random->Below(4) == 0) {
-            lake_.Write(fresh.back(), {fmt::format("x-again-{}", step)});
-          }
-          break;
-        case 10:
-          if (!lake_.table.empty() && random->Below(8) == 0) {
-            lake_.table.erase(lake_.table.begin());
-          }
-          break;
-        default: {
-          const std::string how = Refreshed();
-          ++(how == "full" ? full : how == "nothing" ? nothing : incremental);
-          if (Output() != Expected()) return;  // said above
-        }
+      const uint64_t dice = random->Below(12);
+      const bool rarely = random->Below(4) == 0;
+      if (dice <= 4) {
+        lake_.Append({fmt::format("x{}", random->Below(5)), "y", "x"});
+      } else if (dice <= 6 && !fresh.empty()) {
+        fresh.resize(std::min<size_t>(fresh.size(), 1 + random->Below(4)));
+        lake_.Compact(fresh);
+      } else if (dice == 7) {
+        for (const std::string& key : done) lake_.Delete(key);
+      } else if (dice == 8 && rarely && !fresh.empty()) {
+        lake_.Delete(fresh.front());
+      } else if (dice == 9 && rarely && !fresh.empty()) {
+        lake_.Write(fresh.back(), {fmt::format("x-again-{}", step)});
+      } else if (dice == 10 && rarely && !lake_.table.empty()) {
+        lake_.table.erase(lake_.table.begin());
+      } else if (dice == 11) {
+        const std::string how = Refreshed();
+        ++(how == "full" ? full : how == "nothing" ? nothing : incremental);
+        if (Output() != Expected()) return;  // said above
       }
     }
     forgetful_->forgets = nullptr;
