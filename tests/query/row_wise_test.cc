@@ -51,7 +51,6 @@ TEST_F(RowWiseTest, WhatMayNotBeIsNotAndSaysWhy) {
       {"SELECT sum(a) OVER () FROM t", "window"},
       {"SELECT sum(DISTINCT a) FROM t", "aggregate"},
       {"SELECT sum(a) FILTER (a > 1) FROM t", "aggregate"},
-      {"SELECT list(a ORDER BY a) FROM t", "aggregate"},
       {"SELECT a FROM t WHERE a IN (SELECT 1)", "subquery"},
       {"SELECT EXISTS (FROM t) FROM t", "subquery"},
       {"WITH q AS (SELECT 1) SELECT a FROM t", "WITH"},
