@@ -79,6 +79,19 @@ for name, m in (part("compaction") or {}).items():
     row(f"120 files into an Iceberg table, `varve compact` with its commit, {name}",
         f"{m['varve']['seconds']:.2f} s, the merge alone {m['merge']['seconds']:.2f} s: "
         f"{m['over_merge']:.2f}×; {peers}; peak {m['varve']['peak_mb']:.0f} MB", f"≤ {m['bar']}×")
+for name, m in (part("spark") or {}).items():
+    row(f"the same 120 files, in an Iceberg table, Spark's rewrite_data_files with sort, {name}",
+        f"{m['seconds']:.1f} s", "a peer")
+if tables := part("tables"):
+    m = tables["windows"]["note, first time"]
+    row("1,000,000 announcements of writers' files through the window tracker, durably",
+        f"{m['per_s']:,.0f}/s; peak {m['peak_mb']:.0f} MB", "≥ 50,000/s")
+    m = tables["table"]
+    one, replace = m["append one file"], m["replace 100 files of an hour by one"]
+    plan = m["every live file (plan)"]
+    row("an Iceberg table of 100,000 files: every live file / append one / replace 100 by one",
+        f"{plan['ms']:.0f} ms / {one['ms']:.0f} ms / {replace['ms']:.0f} ms; peak, the objects "
+        f"themselves included, {plan['peak_mb']:.0f} MB", "plan < 1 s, < 256 MB")
 if sql := part("sql"):
     for name, q in sql["queries"].items():
         row(f"SQL over varve's files ({sql['rows']:,} rows): {name}",

@@ -253,6 +253,7 @@ class BatchMerge {
       output.file = fs::path(file.path).filename().string();
       output.bytes = file.bytes;
       output.rows = file.rows;
+      output.digest = file.digest;
       output.key = TRY(OutputKey(run_, *footer, run_.state.outputs.size()));
       run_.state.outputs.push_back(std::move(output));
     }

@@ -30,6 +30,7 @@ Result<Sealed> SealOne(CompactionRun& run, CompactionOutput& output) {
   }
   store::PutOptions options;
   options.content_type = "application/vnd.apache.parquet";
+  options.digest = output.digest;
   kBeforePut.Hit();
   output.etag = TRY(run.store.PutFile(output.key, path, options)).etag;
   kPut.Hit();

@@ -46,6 +46,7 @@ Result<CompactionOutput> ReadOutput(const Json& json) {
   CompactionOutput output;
   output.file = TRY(Need<std::string>(json, "file"));
   output.key = TRY(Need<std::string>(json, "key"));
+  output.digest = TRY(table::Optional<std::string>(json, "digest")).value_or("");
   output.etag = TRY(Need<std::string>(json, "etag"));
   output.bytes = static_cast<uint64_t>(TRY(Need<int64_t>(json, "bytes")));
   output.rows = static_cast<uint64_t>(TRY(Need<int64_t>(json, "rows")));
@@ -109,6 +110,7 @@ std::string ToJson(const CompactionState& state) {
   for (const CompactionOutput& output : state.outputs) {
     outputs.push_back({{"file", output.file},
                        {"key", output.key},
+                       {"digest", output.digest},
                        {"etag", output.etag},
                        {"bytes", output.bytes},
                        {"rows", output.rows}});

@@ -20,9 +20,10 @@ struct CompactionSource {
 
 // A file that the merge made: in the work directory first, on the store once it is sealed.
 struct CompactionOutput {
-  std::string file;  // its name in the work directory
-  std::string key;   // its place on the store
-  std::string etag;  // empty: not sealed yet
+  std::string file;    // its name in the work directory
+  std::string key;     // its place on the store
+  std::string digest;  // of its bytes, as the merge says
+  std::string etag;    // empty: not sealed yet
   uint64_t bytes = 0, rows = 0;
 };
 

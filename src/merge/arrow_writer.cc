@@ -106,7 +106,9 @@ Status ArrowOutput::CloseLast() {
   if (!closed.ok()) return closed;
   files_.back().bytes = static_cast<uint64_t>(*stream_->Tell());
   writer_.reset();
-  return outputs_.back()->Complete(options_.sync);
+  TRY(outputs_.back()->Complete(options_.sync));
+  files_.back().digest = outputs_.back()->Digest();
+  return {};
 }
 
 Status ArrowOutput::Write(const arrow::RecordBatch& rows, bool begins_period) {

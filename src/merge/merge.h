@@ -69,6 +69,7 @@ struct MergeOptions {
 struct MergedFile {
   std::string path;
   uint64_t rows = 0, bytes = 0;
+  std::string digest = {};  // OutputFile::Digest
 };
 
 struct MergeSummary {

@@ -67,7 +67,9 @@ Status OutputFiles::CloseLast() {
   files_.back().bytes = TRY(writer_->Close(inputs_.metadata));
   bytes_closed_ += files_.back().bytes;
   writer_.reset();
-  return outputs_.back()->Complete(options_.sync);
+  TRY(outputs_.back()->Complete(options_.sync));
+  files_.back().digest = outputs_.back()->Digest();
+  return {};
 }
 
 Result<parquet::PageFileWriter*> OutputFiles::ForGroup(uint32_t rows, bool begins_period) {

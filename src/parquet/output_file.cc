@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -11,6 +14,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "core/bytes.h"
 #include "core/check.h"
 #include "core/crash_point.h"
 #include "core/huge_pages.h"
@@ -27,9 +31,16 @@ constexpr size_t kDiskAlign = 4096;  // of addresses and sizes that go past the 
 
 }  // namespace
 
+struct OutputFile::Hash {
+  XXH3_state_t state;
+};
+
 OutputFile::OutputFile(const std::string& path)
-    : path_(path), directory_(std::filesystem::path(path).parent_path()) {
+    : path_(path),
+      directory_(std::filesystem::path(path).parent_path()),
+      hash_(std::make_unique<Hash>()) {
   if (directory_.empty()) directory_ = ".";
+  XXH3_128bits_reset(&hash_->state);
 }
 
 OutputFile::~OutputFile() {
@@ -56,6 +67,7 @@ Status OutputFile::Open() {
 // from there on, and where the file system refuses.
 Status OutputFile::WriteBlock(const Block& block) {
   std::string_view bytes(block.bytes.get(), block.size);
+  XXH3_128bits_update(&hash_->state, bytes.data(), bytes.size());
   auto leave_direct = [&] {
     ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) & ~O_DIRECT);
     direct_ = false;
@@ -147,6 +159,12 @@ Status OutputFile::Complete(bool sync) {
   spare_.clear();
   complete_ = true;
   return {};
+}
+
+std::string OutputFile::Digest() const {
+  XXH128_canonical_t digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&hash_->state));
+  return "x" + HexEncode({reinterpret_cast<const char*>(digest.digest), sizeof(digest.digest)});
 }
 
 Status OutputFile::Publish(bool sync) {

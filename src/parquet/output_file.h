@@ -30,6 +30,9 @@ class OutputFile {
   Status Append(std::string_view bytes);
   // All bytes are written; sync: and on the disk. No more can be appended.
   Status Complete(bool sync);
+  // Of all bytes, once they are written: "x" and 32 hex digits, XXH3 of 128 bits. As the bytes go
+  // past the page cache, reading them again for it would cost what writing them did.
+  std::string Digest() const;
   // Completes the file, if that is not done, and gives it its name.
   Status Publish(bool sync);
 
@@ -37,6 +40,7 @@ class OutputFile {
   struct FreeDeleter {
     void operator()(char* bytes) const { std::free(bytes); }
   };
+  struct Hash;
   struct Block {
     std::unique_ptr<char, FreeDeleter> bytes;  // kBlockBytes of them, aligned for the disk
     size_t size = 0;
@@ -54,6 +58,8 @@ class OutputFile {
   bool complete_ = false;
   bool direct_ = false;  // the writer's: past the page cache
   Block block_;          // the caller's
+  // The writer's; once the file is complete, the caller's.
+  const std::unique_ptr<Hash> hash_;
   std::thread writer_;
 
   std::mutex mutex_;

@@ -185,6 +185,16 @@ Result<ObjectFiles::Draft> ObjectFiles::Write(std::string_view key, std::string_
   return draft;
 }
 
+Result<std::string> ObjectFiles::DigestOf(const Draft& draft, const std::string& doing) {
+  Md5Stream digest;
+  for (uint64_t at = 0; at < draft.meta.size;) {
+    const uint64_t size = std::min(kHashBytes, draft.meta.size - at);
+    digest.Add(TRY(ReadExactly(draft.file.fd(), at, size, doing)));
+    at += size;
+  }
+  return digest.Hex();
+}
+
 Result<std::optional<ObjectFiles::Draft>> ObjectFiles::Adopt(std::string_view key,
                                                              const std::string& path,
                                                              const PutOptions& options) {
@@ -199,13 +209,7 @@ Result<std::optional<ObjectFiles::Draft>> ObjectFiles::Adopt(std::string_view ke
   if (!S_ISREG(there.st_mode) || here.st_dev != there.st_dev) return std::optional<Draft>();
   draft.meta.key = key;
   draft.meta.size = static_cast<uint64_t>(there.st_size);
-  Md5Stream digest;
-  for (uint64_t at = 0; at < draft.meta.size;) {
-    const uint64_t size = std::min(kHashBytes, draft.meta.size - at);
-    digest.Add(TRY(ReadExactly(draft.file.fd(), at, size, doing)));
-    at += size;
-  }
-  draft.meta.etag = digest.Hex();
+  draft.meta.etag = options.digest.empty() ? TRY(DigestOf(draft, doing)) : options.digest;
   TRY(StampAndSync(draft, options));
   return std::optional<Draft>(std::move(draft));
 }

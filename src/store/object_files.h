@@ -75,6 +75,7 @@ class ObjectFiles {
   std::optional<ObjectRecord> ReadSidecar(const std::string& name) const;
   Result<bool> WriteSidecar(const std::string& name, std::string_view encoded);
   Status Stamp(Draft& draft, const PutOptions& options);
+  static Result<std::string> DigestOf(const Draft& draft, const std::string& doing);
   Status StampAndSync(Draft& draft, const PutOptions& options);
   Status MakeWay(int directory, std::string_view key, bool only_if_absent);
 

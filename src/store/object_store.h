@@ -20,7 +20,7 @@ namespace varve::store {
 struct ObjectMeta {
   std::string key;
   uint64_t size = 0;
-  std::string etag;  // without quotes; MD5 hex for what varve wrote
+  std::string etag;  // without quotes; MD5 hex, or PutOptions::digest, for what varve wrote
   int64_t modified_ms = 0;
   std::string content_type;
   std::map<std::string, std::string> metadata;  // user metadata; empty in List
@@ -33,6 +33,9 @@ struct PutOptions {
   std::map<std::string, std::string> metadata;  // at most 8,192 bytes of names and values
   Precondition precondition = Precondition::kNone;
   std::string if_match_etag;
+  // Of PutFile's bytes, where the caller knows one: a store that makes its ETags itself takes it
+  // for the ETag, and does not read the file. Empty: it finds out.
+  std::string digest;
 };
 
 struct ListPage {

@@ -43,6 +43,20 @@ TEST_P(ContractTest, AFileOfTheMachineBecomesAnObjectAndIsGone) {
   }
 }
 
+TEST_P(ContractTest, WhoKnowsAFilesDigestNamesItsEtag) {
+  const TempDir elsewhere;
+  const std::string path = elsewhere.File("made");
+  std::ofstream(path) << "bytes";
+  PutOptions options;
+  options.digest = "x0123456789abcdef0123456789abcdef";
+  const auto put = store_->PutFile("a", path, options);
+  ASSERT_TRUE(put.ok()) << put.error().message;
+  // A store that has no files has its bytes at hand.
+  EXPECT_TRUE(put->etag == options.digest || put->etag == Md5Hex("bytes")) << put->etag;
+  EXPECT_EQ(store_->Head("a")->etag, put->etag);
+  EXPECT_NE(MustPut(*store_, "a", "other bytes").etag, put->etag);
+}
+
 TEST_P(ContractTest, AFileThatIsRefusedStaysWhereItIs) {
   const TempDir elsewhere;
   const std::string path = elsewhere.File("made");

@@ -60,6 +60,16 @@ TEST_P(LocalStoreTest, AFileThatAnotherProgramPutsThereIsAnObject) {
   EXPECT_EQ(store_->Head("data/ns/x.parquet")->etag, Md5Hex("ours"));
 }
 
+TEST_P(LocalStoreTest, AFileWhoseDigestIsKnownIsNotRead) {
+  const std::string path = dir_.File(".varve/tmp/made");
+  WriteFile(path, "bytes");
+  PutOptions options;
+  options.digest = "x0123456789abcdef0123456789abcdef";
+  EXPECT_EQ(store_->PutFile("a", path, options)->etag, options.digest);
+  store_ = OpenStore(GetParam(), dir_.path());
+  EXPECT_EQ(store_->Head("a")->etag, options.digest);
+}
+
 TEST_P(LocalStoreTest, TheEtagOfAForeignFileChangesWithIt) {
   WriteFile(dir_.File("x.csv"), "a,b\n");
   const std::string before = store_->Head("x.csv")->etag;
