@@ -79,7 +79,7 @@ TEST(CompactionState, IsReadBackAsItWasWritten) {
   state.plans = 2;
   state.batches = {{0}, {1}};
   state.batches_done = 1;
-  state.outputs = {{"b0000-00000.parquet", "catalog/users/data/a.parquet", "e", 100, 7}};
+  state.outputs = {{"b0000-00000.parquet", "catalog/users/data/a.parquet", "xd", "e", 100, 7}};
   state.snapshot_id = 4711;
   state.commit_id = "abc";
   state.removed = {0};
