@@ -109,7 +109,8 @@ std::string ToJson(const MigrationState& state) {
                     {"error", one.error},
                     {"files", one.files},
                     {"bytes", one.bytes},
-                    {"rows", one.rows}});
+                    {"rows", one.rows},
+                    {"published", one.published}});
   }
   return Json{{"namespaces", std::move(list)}, {"current", state.current}}.dump(
       -1, ' ', false, Json::error_handler_t::replace);
@@ -122,7 +123,8 @@ Result<MigrationState> ParseMigrationState(std::string_view json) {
     state.current = body.value("current", size_t{0});
     for (const Json& one : body.value("namespaces", Json::array())) {
       state.namespaces.push_back({one.at("namespace"), one.at("status"), one.at("error"),
-                                  one.at("files"), one.at("bytes"), one.at("rows")});
+                                  one.at("files"), one.at("bytes"), one.at("rows"),
+                                  one.value("published", false)});
     }
   } catch (const Json::exception&) {
     return Unreadable();
@@ -213,7 +215,7 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
   }
   if (TRY(DispatchMore(request, migrated))) return To(kNamespace, kLookMs);
   TRY(AddUp(request, since_ms, migrated));
-  const char* fine = migrated.files > 0 ? "completed" : "skipped";
+  const char* fine = migrated.files > 0 || migrated.published ? "completed" : "skipped";
   migrated.status = migrated.error.empty() ? fine : "failed";
   return GoToNext(state);
 }
@@ -238,6 +240,7 @@ Result<workflow::Next> MigrationWorkflow::Publish(const MigrationRequest& reques
   if (!done.ok() && done.error().code == "LEASED") return To(kPublish, kLeaseLookMs);
   if (!done.ok() && IsRefusal(done.error())) return Fail(done.error(), state);
   if (!done.ok()) return done.error();
+  migrated.published = true;
   return To(kNamespace);  // where it begins
 }
 

@@ -42,6 +42,7 @@ struct MigratedNamespace {
   std::string status = "pending";  // running, completed, skipped, failed
   std::string error;
   uint64_t files = 0, bytes = 0, rows = 0;
+  bool published = false;  // its table has got a further format
 };
 
 struct MigrationState {

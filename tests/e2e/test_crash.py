@@ -151,7 +151,7 @@ def test_every_named_crash_point_is_reached_and_survived(tmp_path):
 # test_tables.py, test_compaction.py, test_compaction_serving.py, test_views.py and the modules' tests go through
 # them.
 OF_OTHERS = ("delta.", "iceberg.", "catalog.", "windows.", "compaction.", "workflow.",
-             "view.")
+             "view.", "publication.")
 
 # Points that only a fault, a stop or another command brings about; the modules' own crash tests
 # reach them.
