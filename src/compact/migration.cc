@@ -19,9 +19,9 @@ namespace {
 
 constexpr uint64_t kLookMs = 1'000;  // at compactions that are under way
 constexpr uint64_t kLeaseLookMs = 5'000;
-constexpr std::string_view kNamespace = "namespace";
-constexpr std::string_view kPublish = "publish";
-constexpr std::string_view kFinalize = "finalize";
+constexpr const char* kNamespace = "namespace";
+constexpr const char* kPublish = "publish";
+constexpr const char* kFinalize = "finalize";
 constexpr size_t kNameBytesMax = 512;
 
 Error BadField(const char* field, std::string what) {
@@ -34,14 +34,10 @@ bool IsRefusal(const Error& error) {
   return error.kind == ErrorKind::kInvalid || error.kind == ErrorKind::kNotFound;
 }
 
-workflow::Next To(std::string_view step, uint64_t after_ms = 0) {
-  return {std::string(step), after_ms};
-}
-
 // The next namespace's turn.
 workflow::Next GoToNext(MigrationState& state) {
   ++state.current;
-  return To(state.current < state.namespaces.size() ? kNamespace : kFinalize);
+  return workflow::Next{state.current < state.namespaces.size() ? kNamespace : kFinalize};
 }
 
 workflow::Next Fail(const Error& error, MigrationState& state) {
@@ -197,7 +193,7 @@ Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& req
         state.namespaces, [&](const MigratedNamespace& other) { return other.ns == name; });
     if (!named) state.namespaces.emplace_back().ns = std::move(name);
   }
-  return To(state.namespaces.empty() ? kFinalize : kNamespace);
+  return workflow::Next{state.namespaces.empty() ? kFinalize : kNamespace};
 }
 
 // A look at the namespace whose turn it is.
@@ -208,12 +204,12 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
     const auto lacks = LacksFormat(request, migrated);
     if (!lacks.ok() && !IsRefusal(lacks.error())) return lacks.error();
     if (!lacks.ok()) return Fail(lacks.error(), state);
-    if (*lacks) return To(kPublish);
+    if (*lacks) return workflow::Next{kPublish};
     const Status begun = Begin(request, migrated);
     if (!begun.ok() && !IsRefusal(begun.error())) return begun.error();
     if (!begun.ok()) return Fail(begun.error(), state);
   }
-  if (TRY(DispatchMore(request, migrated))) return To(kNamespace, kLookMs);
+  if (TRY(DispatchMore(request, migrated))) return workflow::Next{kNamespace, kLookMs};
   TRY(AddUp(request, since_ms, migrated));
   const char* fine = migrated.files > 0 || migrated.published ? "completed" : "skipped";
   migrated.status = migrated.error.empty() ? fine : "failed";
@@ -237,11 +233,11 @@ Result<workflow::Next> MigrationWorkflow::Publish(const MigrationRequest& reques
   options.stopped = [&] { return stop.stop_requested(); };
   const auto done = catalog::PublishTable(tables_(request.tenant), table,
                                           TRY(ParseTargetFormat(request.to)).tables, options);
-  if (!done.ok() && done.error().code == "LEASED") return To(kPublish, kLeaseLookMs);
+  if (!done.ok() && done.error().code == "LEASED") return workflow::Next{kPublish, kLeaseLookMs};
   if (!done.ok() && IsRefusal(done.error())) return Fail(done.error(), state);
   if (!done.ok()) return done.error();
   migrated.published = true;
-  return To(kNamespace);  // where it begins
+  return workflow::Next{kNamespace};  // where it begins
 }
 
 Status MigrationWorkflow::Begin(const MigrationRequest& request, MigratedNamespace& migrated) {
