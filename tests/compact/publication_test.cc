@@ -406,7 +406,7 @@ bool PublishAndDieAt(const TempDir& dir, catalog::Formats to, const std::string&
   return WIFSIGNALED(status);
 }
 
-TEST_P(Publication, GoesOnWhereverItDied) {
+TEST_P(Publication, GoesOnAfterACrashAnywhere) {
   std::set<std::string> reached;
   for (const std::string_view point : CrashPoint::Names()) {
     for (int hit = 1; hit <= 3; ++hit) {
@@ -443,7 +443,7 @@ TEST_P(Publication, GoesOnWhereverItDied) {
 }
 
 // What is left behind by a step that was cut short is made up for by the next commit.
-TEST(PublicationOfIceberg, ThatDiedIsMadeLevelByTheNextCompaction) {
+TEST(PublicationOfIceberg, ThatCrashedIsMadeLevelByTheNextCompaction) {
   const TempDir dir;
   RowCounts expected;
   ManualClock clock(kWindow + 2 * kHourMs);
