@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "core/log.h"
+#include "notify/intake.h"
 
 namespace varve::compact {
 namespace {
@@ -26,15 +28,6 @@ void Pause(uint64_t ms, const std::stop_token& stop) {
 }
 
 }  // namespace
-
-// Messages taken together, and what is to become of them.
-struct WindowConsumer::Batch {
-  std::vector<Arrival> arrivals;
-  std::vector<std::string> leases;  // to be acked with the arrivals
-  std::vector<queue::RetryRequest> dead;
-  std::vector<std::string> unread;  // to be given back
-  uint64_t messages = 0;
-};
 
 WindowConsumer::WindowConsumer(WindowConsumerOptions options, WindowTracker& tracker,
                                store::ObjectStore& store, queue::SqliteQueue& queue)
@@ -117,45 +110,35 @@ void WindowConsumer::DispatchLoop(std::stop_token stop) {
 }
 
 Result<uint64_t> WindowConsumer::TakeOnce() {
-  Batch batch;
-  Status judged;
-  while (batch.messages < options_.messages_max && judged.ok()) {
-    const auto room = static_cast<uint32_t>(
-        std::min<uint64_t>(queue::kBatchMax, options_.messages_max - batch.messages));
-    const auto messages =
-        queue_.ReceiveHeld(options_.queue, room, options_.lease_ms, options_.holder);
-    if (!messages.ok()) {
-      judged = messages.error();  // of those that were taken before something becomes all the same
-      break;
-    }
-    for (const queue::Message& message : *messages) {
-      ++batch.messages;
-      if (judged.ok()) judged = Judge(message, batch);
-      if (!judged.ok()) batch.unread.push_back(message.lease_id);
-    }
-    if (messages->size() < room) break;
-  }
-  TRY(Commit(batch));
-  TRY(std::move(judged));
-  return batch.messages;
-}
-
-Status WindowConsumer::Judge(const queue::Message& message, Batch& batch) {
-  const auto notifications = notify::ParseNotifications(message.body);
-  if (!notifications.ok()) {
-    batch.dead.push_back(
-        {message.lease_id, notifications.error().message, -1, /*dead_letter_now=*/true});
+  std::vector<Arrival> arrivals;
+  NoteCounts counts;
+  notify::IntakeCalls calls;
+  calls.add = [&](std::span<const notify::Notification> of_message) -> Status {
+    std::vector<Arrival> added;
+    for (const notify::Notification& notification : of_message)
+      TRY(AddArrival(notification, added));
+    std::move(added.begin(), added.end(), std::back_inserter(arrivals));
     return {};
+  };
+  calls.note = [&](state::Session& session) -> Status {
+    if (!arrivals.empty()) counts = TRY(tracker_.Note(session, arrivals));
+    return {};
+  };
+  const notify::IntakeOptions intake{.queue = options_.queue,
+                                     .holder = options_.holder,
+                                     .messages_max = options_.messages_max,
+                                     .lease_ms = options_.lease_ms,
+                                     .pause_ms = options_.pause_min_ms};
+  notify::Taken taken = TRY(notify::TakeNotifications(queue_, tracker_.database(), intake, calls));
+  {
+    const std::lock_guard lock(stats_mutex_);
+    stats_.noted.Add(counts);
+    stats_.messages += taken.messages;
+    stats_.dead_lettered += taken.dead_lettered;
+    stats_.given_back += taken.given_back;
   }
-  const size_t before = batch.arrivals.size();
-  for (const notify::Notification& notification : *notifications) {
-    Status added = AddArrival(notification, batch);
-    if (added.ok()) continue;
-    batch.arrivals.resize(before);  // the message comes back whole
-    return added;
-  }
-  batch.leases.push_back(message.lease_id);
-  return {};
+  TRY(std::move(taken.stopped));
+  return taken.messages;
 }
 
 // What the store has under the key; nothing: no such object.
@@ -173,7 +156,8 @@ Result<std::optional<Arrival>> WindowConsumer::Look(const std::string& key) {
 
 // Some senders escape keys, some do not: where the two differ, the store knows which is meant. It
 // is asked as well where the message does not say which bytes, or says that they have gone.
-Status WindowConsumer::AddArrival(const notify::Notification& notification, Batch& batch) {
+Status WindowConsumer::AddArrival(const notify::Notification& notification,
+                                  std::vector<Arrival>& arrivals) {
   using notify::NotificationKind;
   if (notification.kind == NotificationKind::kIgnored) return {};
   auto name = ParseSourceName(notification.key, options_.prefix);
@@ -190,13 +174,13 @@ Status WindowConsumer::AddArrival(const notify::Notification& notification, Batc
     Arrival arrival{
         .name = std::move(name).value(), .key = notification.key, .etag = notification.etag};
     arrival.size = *notification.size;
-    batch.arrivals.push_back(std::move(arrival));
+    arrivals.push_back(std::move(arrival));
     return {};
   }
   for (const std::string* key : {&notification.key, &decoded}) {
     if (key->empty()) continue;
     if (auto there = TRY(Look(*key))) {
-      batch.arrivals.push_back(std::move(*there));
+      arrivals.push_back(std::move(*there));
       return {};
     }
   }
@@ -205,7 +189,7 @@ Status WindowConsumer::AddArrival(const notify::Notification& notification, Batc
     if (!parsed.ok()) continue;
     Arrival arrival{.name = std::move(parsed).value(), .key = *key, .etag = ""};
     arrival.gone = true;
-    batch.arrivals.push_back(std::move(arrival));
+    arrivals.push_back(std::move(arrival));
   }
   return {};
 }
@@ -216,31 +200,6 @@ void WindowConsumer::Skip(const std::string& key, const Error& why) {
   if (why.code == "PARTITION_FOLDER") return;  // most likely what compaction wrote itself
   skipped_last_.push_back({key.substr(0, kKeyBytesShown), why.message, tracker_.clock().NowMs()});
   if (skipped_last_.size() > kSkippedShown) skipped_last_.pop_front();
-}
-
-Status WindowConsumer::Commit(Batch& batch) {
-  NoteCounts counts;
-  if (!batch.leases.empty()) {
-    const Status noted = tracker_.database().Transact([&](state::Session& session) -> Status {
-      if (!batch.arrivals.empty()) counts = TRY(tracker_.Note(session, batch.arrivals));
-      TRY(queue_.AckIn(session, options_.queue, batch.leases));
-      return {};
-    });
-    if (!noted.ok()) {
-      TRY(queue_.Release(options_.queue, batch.leases, options_.pause_min_ms));
-      return noted;
-    }
-  }
-  if (!batch.dead.empty()) TRY(queue_.Settle(options_.queue, {}, batch.dead));
-  if (!batch.unread.empty()) {
-    TRY(queue_.Release(options_.queue, batch.unread, options_.pause_min_ms));
-  }
-  const std::lock_guard lock(stats_mutex_);
-  stats_.noted.Add(counts);
-  stats_.messages += batch.messages;
-  stats_.dead_lettered += batch.dead.size();
-  stats_.given_back += batch.unread.size();
-  return {};
 }
 
 Result<std::vector<Dispatched>> WindowConsumer::DispatchNow(const DispatchWish& wish) {

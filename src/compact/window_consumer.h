@@ -89,15 +89,12 @@ class WindowConsumer {
   WindowHistory& history() { return history_; }
 
  private:
-  struct Batch;
   void TakeLoop(std::stop_token stop);
   void DispatchLoop(std::stop_token stop);
   void Failed(std::string_view doing, const Error& error);
-  Status Judge(const queue::Message& message, Batch& batch);
-  Status AddArrival(const notify::Notification& notification, Batch& batch);
+  Status AddArrival(const notify::Notification& notification, std::vector<Arrival>& arrivals);
   Result<std::optional<Arrival>> Look(const std::string& key);
   void Skip(const std::string& key, const Error& why);
-  Status Commit(Batch& batch);
   Status AskStanding();
   Status RecheckAll();
   Status PruneAll();

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/log.h"
+#include "notify/intake.h"
 
 namespace varve::view {
 namespace {
@@ -15,14 +16,6 @@ bool IsAbsentObject(const Error& error) {
 }
 
 }  // namespace
-
-struct ViewService::Batch {
-  std::vector<Change> changes;
-  std::vector<std::string> leases;        // to be acked
-  std::vector<queue::RetryRequest> dead;  // no notifications
-  std::vector<std::string> unread;        // to be given back
-  uint64_t messages = 0;
-};
 
 ViewService::ViewService(ServiceOptions options, ViewStore& views, ViewData& data,
                          workflow::WorkflowStore& workflows, store::ObjectStore& store,
@@ -135,50 +128,32 @@ Status ViewService::Drop(const NamespaceId& tenant, std::string_view name) {
 }
 
 Result<uint64_t> ViewService::TakeOnce() {
-  Batch batch;
-  Status judged;
-  while (batch.messages < options_.messages_max && judged.ok()) {
-    const auto room = static_cast<uint32_t>(
-        std::min<uint64_t>(queue::kBatchMax, options_.messages_max - batch.messages));
-    const auto messages =
-        queue_.ReceiveHeld(options_.queue, room, options_.lease_ms, options_.holder);
-    if (!messages.ok()) {
-      judged = messages.error();  // of those that were taken before something becomes all the same
-      break;
-    }
-    for (const queue::Message& message : *messages) {
-      ++batch.messages;
-      if (judged.ok()) judged = Judge(message, batch);
-      if (!judged.ok()) batch.unread.push_back(message.lease_id);
-    }
-    if (messages->size() < room) break;
-  }
-  TRY(Commit(batch));
-  TRY(std::move(judged));
-  return batch.messages;
-}
-
-Status ViewService::Judge(const queue::Message& message, Batch& batch) {
-  const auto notifications = notify::ParseNotifications(message.body);
-  if (!notifications.ok()) {
-    batch.dead.push_back(
-        {message.lease_id, notifications.error().message, -1, /*dead_letter_now=*/true});
+  std::vector<Change> changes;
+  notify::IntakeCalls calls;
+  calls.add = [&](std::span<const notify::Notification> of_message) -> Status {
+    std::vector<Change> added;
+    for (const notify::Notification& notification : of_message) TRY(AddChange(notification, added));
+    changes.insert(changes.end(), added.begin(), added.end());
     return {};
-  }
-  const size_t before = batch.changes.size();
-  for (const notify::Notification& notification : *notifications) {
-    Status added = AddChange(notification, batch);
-    if (added.ok()) continue;
-    batch.changes.resize(before);  // the message comes back whole
-    return added;
-  }
-  batch.leases.push_back(message.lease_id);
-  return {};
+  };
+  calls.note = [&](state::Session& session) -> Status {
+    TRY(views_.Note(session, changes));
+    return {};
+  };
+  const notify::IntakeOptions intake{.queue = options_.queue,
+                                     .holder = options_.holder,
+                                     .messages_max = options_.messages_max,
+                                     .lease_ms = options_.lease_ms,
+                                     .pause_ms = options_.pause_min_ms};
+  notify::Taken taken = TRY(notify::TakeNotifications(queue_, views_.database(), intake, calls));
+  TRY(std::move(taken.stopped));
+  return taken.messages;
 }
 
 // Some senders escape keys, some do not. A change too many is a refresh that finds nothing new, so
 // a key is believed in each form that is a writer's.
-Status ViewService::AddChange(const notify::Notification& notification, Batch& batch) {
+Status ViewService::AddChange(const notify::Notification& notification,
+                              std::vector<Change>& changes) {
   using notify::NotificationKind;
   if (notification.kind == NotificationKind::kIgnored) return {};
   for (const std::string* key : {&notification.key, &notification.decoded_key}) {
@@ -189,26 +164,7 @@ Status ViewService::AddChange(const notify::Notification& notification, Batch& b
       if (!there.ok() && !IsAbsentObject(there.error())) return there.error();
       if (!there.ok() && TRY(options_.was_compacted(*key))) continue;
     }
-    batch.changes.push_back({source->tenant, source->ns, *key, notification.etag});
-  }
-  return {};
-}
-
-Status ViewService::Commit(Batch& batch) {
-  if (!batch.leases.empty()) {
-    const Status noted = views_.database().Transact([&](state::Session& session) -> Status {
-      TRY(views_.Note(session, batch.changes));
-      TRY(queue_.AckIn(session, options_.queue, batch.leases));
-      return {};
-    });
-    if (!noted.ok()) {
-      TRY(queue_.Release(options_.queue, batch.leases, options_.pause_min_ms));
-      return noted;
-    }
-  }
-  if (!batch.dead.empty()) TRY(queue_.Settle(options_.queue, {}, batch.dead));
-  if (!batch.unread.empty()) {
-    TRY(queue_.Release(options_.queue, batch.unread, options_.pause_min_ms));
+    changes.push_back({source->tenant, source->ns, *key, notification.etag});
   }
   return {};
 }

@@ -74,13 +74,10 @@ class ViewService {
   Status Maintain();  // what has ended, what was dropped
 
  private:
-  struct Batch;
   void TakeLoop(std::stop_token stop);
   void DispatchLoop(std::stop_token stop);
   void Pause(uint64_t ms, const std::stop_token& stop);
-  Status Judge(const queue::Message& message, Batch& batch);
-  Status AddChange(const notify::Notification& notification, Batch& batch);
-  Status Commit(Batch& batch);
+  Status AddChange(const notify::Notification& notification, std::vector<Change>& changes);
   Status FreeEnded(const View& view);
   Status Remove(const View& view);
 
