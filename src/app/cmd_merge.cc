@@ -86,6 +86,9 @@ int Run(const Options& options) {
     if (done.error().code == "UNSORTED") {
       fmt::print(stderr, "varve: --unsorted sort sorts such a file first\n");
     }
+    if (done.error().code == "TIMESTAMP_RANGE" && options.timestamps == "keep") {
+      fmt::print(stderr, "varve: --timestamps micros has more room\n");
+    }
     return kExitFailure;
   }
   if (options.quiet) return kExitOk;
@@ -127,8 +130,10 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
       ->add_option("--bloom", options->bloom,
                    "COLUMN that has a Bloom filter in each row group; several")
       ->allow_extra_args(false);
-  command->add_option("--file-rows", options->file_rows,
-                      "Begin another file after so many: OUT-00000.parquet, OUT-00001.parquet, …");
+  command
+      ->add_option("--file-rows", options->file_rows,
+                   "Begin another file after so many: OUT-00000.parquet, OUT-00001.parquet, …")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 50));
   command->add_option("--file-size", options->file_bytes, "Begin another file after so much");
   command
       ->add_option("--split", options->split,
@@ -145,7 +150,8 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
   command->add_flag("--no-sync", options->no_sync, "Do not wait for the disk");
   command->add_flag("-q,--quiet", options->quiet, "No progress, no summary");
   command->footer(
-      R"(Equal keys keep the order of the inputs. The output is there whole or not at all.
+      R"(Equal keys keep the order of the inputs. The output is there whole or not at all;
+a file of its name is replaced. Where it is several files, none of them may be there before.
 
 Examples:
   varve merge --key ts part-*.parquet -o day.parquet

@@ -8,6 +8,7 @@
 #include "merge/arrow_writer.h"
 #include "merge/key_order.h"
 #include "merge/part_reader.h"
+#include "merge/row_types.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {

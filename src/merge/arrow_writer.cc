@@ -1,9 +1,11 @@
 #include "merge/arrow_writer.h"
 
 #include <arrow/util/key_value_metadata.h>
-#include <parquet/arrow/schema.h>
+#include <parquet/file_writer.h>
+#include <parquet/schema.h>
 
 #include "merge/output_files.h"
+#include "merge/row_types.h"
 #include "parquet/sink_stream.h"
 #include "parquet/try_parquet.h"
 #include "parquet/value_filter.h"
@@ -16,11 +18,6 @@ namespace {
 constexpr int64_t kListValuesGuess = 8;  // of a row
 }
 
-Status FromArrow(const arrow::Status& status, std::string_view doing, ErrorKind kind) {
-  if (status.ok()) return {};
-  return MakeError(kind, std::string(doing) + ": " + status.message());
-}
-
 ArrowOutput::ArrowOutput(const InputSet& inputs, const std::vector<KeyColumn>& keys,
                          std::string path, const MergeOptions& options)
     : inputs_(inputs), keys_(keys), path_(std::move(path)), options_(options) {}
@@ -28,12 +25,7 @@ ArrowOutput::ArrowOutput(const InputSet& inputs, const std::vector<KeyColumn>& k
 ArrowOutput::~ArrowOutput() = default;
 
 Status ArrowOutput::Open() {
-  auto metadata = std::make_shared<arrow::KeyValueMetadata>();
-  for (const auto& [key, value] : inputs_.metadata) metadata->Append(key, value);
-  TRY(FromArrow(
-      pq::arrow::FromParquetSchema(inputs_.schema.get(), pq::default_arrow_reader_properties(),
-                                   metadata, &schema_),
-      "the output's schema", ErrorKind::kInvalid));
+  schema_ = TRY(RowSchema(*inputs_.schema));
   return {};
 }
 
@@ -74,6 +66,14 @@ std::shared_ptr<pq::WriterProperties> ArrowOutput::Properties() const {
   return builder.build();
 }
 
+std::shared_ptr<const arrow::KeyValueMetadata> ArrowOutput::Metadata() const {
+  if (inputs_.metadata.empty()) return nullptr;
+  auto pairs = std::make_shared<arrow::KeyValueMetadata>();
+  for (const auto& [key, value] : inputs_.metadata) pairs->Append(key, value);
+  return pairs;
+}
+
+// The file has the output's schema itself, not one made of Arrow's types.
 Status ArrowOutput::OpenNext() {
   TRY(CheckFileCount(files_.size(), options_));
   std::string path = NumberedPath(path_, files_.size(), options_);
@@ -83,19 +83,15 @@ Status ArrowOutput::OpenNext() {
   outputs_.push_back(std::move(output));
   stream_ = std::make_shared<parquet::SinkStream>(
       [to](std::string_view bytes) { return to->Append(bytes); });
-  pq::ArrowWriterProperties::Builder arrow_properties;
-  for (const auto& [key, value] : inputs_.metadata) {
-    if (key == "ARROW:schema") arrow_properties.store_schema();
-  }
-  for (int i = 0; i < inputs_.schema->num_columns(); ++i) {
-    if (inputs_.schema->Column(i)->physical_type() == pq::Type::INT96) {
-      arrow_properties.enable_deprecated_int96_timestamps();
-    }
-  }
-  auto opened = pq::arrow::FileWriter::Open(*schema_, arrow::default_memory_pool(), stream_,
-                                            Properties(), arrow_properties.build());
-  TRY(FromArrow(opened.status(), "begin " + path));
-  writer_ = std::move(*opened);
+  std::unique_ptr<pq::ParquetFileWriter> file;
+  TRY(parquet::TryParquet("begin " + path, [&] {
+    const auto root =
+        std::static_pointer_cast<pq::schema::GroupNode>(inputs_.schema->schema_root());
+    file = pq::ParquetFileWriter::Open(stream_, root, Properties(), Metadata());
+  }));
+  TRY(FromArrow(pq::arrow::FileWriter::Make(arrow::default_memory_pool(), std::move(file), schema_,
+                                            pq::default_arrow_writer_properties(), &writer_),
+                "begin " + path));
   files_.push_back({std::move(path), 0, 0});
   return {};
 }

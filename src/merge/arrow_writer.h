@@ -21,10 +21,6 @@ class SinkStream;
 
 namespace varve::merge {
 
-// An Arrow status as an error of that kind.
-Status FromArrow(const arrow::Status& status, std::string_view doing,
-                 ErrorKind kind = ErrorKind::kInternal);
-
 class ArrowOutput {
  public:
   ArrowOutput(const InputSet& inputs, const std::vector<KeyColumn>& keys, std::string path,
@@ -32,7 +28,7 @@ class ArrowOutput {
   ~ArrowOutput();
 
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
-  // The columns as Arrow has them.
+  // The columns as rows are carried.
   Status Open();
   // A row group.
   Status Write(const arrow::RecordBatch& rows, bool begins_period);
@@ -44,6 +40,7 @@ class ArrowOutput {
   Status CloseLast();
   void EnableFilters(::parquet::WriterProperties::Builder& builder) const;
   std::shared_ptr<::parquet::WriterProperties> Properties() const;
+  std::shared_ptr<const arrow::KeyValueMetadata> Metadata() const;
 
   const InputSet& inputs_;
   const std::vector<KeyColumn>& keys_;

@@ -49,6 +49,20 @@ Result<std::string> ReadFilter(const InputSet& inputs, const Part& part, uint32_
   return InPlace(inputs, part, inputs.columns[column].name, std::move(filter).error());
 }
 
+// The page at `at`, with its checksum; returns how many bytes it has then.
+size_t AddPiece(const parquet::PageHeader& header, uint32_t crc, size_t at, CopiedChunk& chunk) {
+  const size_t body = at + header.header_bytes;
+  const size_t end = body + static_cast<size_t>(header.compressed_bytes);
+  if (!header.crc && header.crc_place > 0) {
+    chunk.pieces.push_back(
+        {parquet::WithCrc({chunk.bytes.data() + at, header.header_bytes}, header, crc), body, end});
+    return chunk.pieces.back().header.size() + end - body;
+  }
+  if (chunk.pieces.empty()) chunk.pieces.push_back({{}, at, at});
+  chunk.pieces.back().end = end;
+  return end - at;
+}
+
 }  // namespace
 
 bool MayCopy(const InputSet& inputs, const Part& part, int16_t codec, uint32_t rows_min,
@@ -71,7 +85,7 @@ Result<CopiedChunk> ReadChunk(const InputSet& inputs, const Part& part, uint32_t
   if (inputs.columns[column].filtered) chunk.filter = TRY(ReadFilter(inputs, part, column));
   chunk.bytes = TRY(inputs.files->Read(part.file, place.begin, place.bytes));
   uint64_t rows = 0;
-  size_t number = 0;
+  size_t number = 0, out = 0;
   for (size_t at = 0; at < chunk.bytes.size(); ++number) {
     auto bad = [&](std::string what) { return Bad(inputs, part, column, number, std::move(what)); };
     const auto header =
@@ -80,15 +94,18 @@ Result<CopiedChunk> ReadChunk(const InputSet& inputs, const Part& part, uint32_t
     const size_t body = at + header->header_bytes;
     const auto size = static_cast<size_t>(header->compressed_bytes);
     if (size > chunk.bytes.size() - body) return bad("is longer than its column");
-    if (header->crc && parquet::PageCrc32(chunk.bytes.data() + body, size) != *header->crc) {
+    const uint32_t crc = parquet::PageCrc32(chunk.bytes.data() + body, size);
+    if (header->crc && crc != *header->crc) {
       return bad("has a checksum that is not that of its bytes");
     }
+    const size_t bytes = AddPiece(*header, crc, at, chunk);
     if (header->is_data()) {
-      chunk.pages.push_back({static_cast<int64_t>(at), static_cast<int32_t>(body + size - at),
-                             static_cast<int64_t>(rows)});
+      chunk.pages.push_back(
+          {static_cast<int64_t>(out), static_cast<int32_t>(bytes), static_cast<int64_t>(rows)});
       rows += static_cast<uint64_t>(header->values);
     }
     at = body + size;
+    out += bytes;
   }
   if (rows != part.rows) {
     return Bad(inputs, part, column, number,
@@ -109,7 +126,11 @@ Status WriteChunk(const InputSet& inputs, const Part& part, uint32_t column,
       },
       ErrorKind::kCorrupt));
   const auto index = ReadColumnIndex(inputs, part, column, *old);
-  TRY(writer.CopyBytes({reinterpret_cast<const char*>(chunk.bytes.data()), chunk.bytes.size()}));
+  const auto* bytes = reinterpret_cast<const char*>(chunk.bytes.data());
+  for (const CopiedChunk::Piece& piece : chunk.pieces) {
+    TRY(writer.CopyBytes(piece.header));
+    TRY(writer.CopyBytes({bytes + piece.begin, piece.end - piece.begin}));
+  }
   if (!chunk.filter.empty()) writer.AddFilter(chunk.filter);
   const bool fits = index != nullptr && index->null_pages().size() == chunk.pages.size();
   return writer.EndCopiedColumn(*old, chunk.pages, fits ? index.get() : nullptr);

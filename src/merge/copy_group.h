@@ -1,5 +1,5 @@
-// Row groups that are copied: their pages are checked by checksum, where they have one, but neither
-// decompressed nor encoded again.
+// Row groups that are copied: their pages are checked by checksum, or given one where they have
+// none, but neither decompressed nor encoded again.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,13 @@ bool MayCopy(const InputSet& inputs, const Part& part, int16_t codec, uint32_t r
 
 // A column chunk on its way from one file to the other.
 struct CopiedChunk {
+  // Bytes of it as they are, behind a page's header that is another now, if there is one.
+  struct Piece {
+    std::string header;
+    size_t begin = 0, end = 0;
+  };
   parquet::Buffer bytes;
+  std::vector<Piece> pieces;
   std::vector<parquet::CopiedPage> pages;
   std::string filter;  // of a column that is filtered
 };

@@ -3,6 +3,7 @@
 #include <arrow/util/key_value_metadata.h>
 #include <parquet/metadata.h>
 #include <parquet/schema.h>
+#include <parquet/size_statistics.h>
 #include <parquet/statistics.h>
 
 #include <algorithm>
@@ -10,8 +11,10 @@
 #include <map>
 #include <optional>
 
+#include "merge/arrow_schema.h"
 #include "merge/schema_union.h"
 #include "merge/timestamp_rule.h"
+#include "parquet/page_header.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -23,6 +26,10 @@ namespace {
 constexpr int64_t kPartRowsMax = int64_t{1} << 31;
 constexpr uint32_t kFootersOfATask = 8;
 constexpr size_t kFooterTasksAhead = 8;
+constexpr size_t kColumnsShownMax = 20;  // in a message
+constexpr size_t kDictionaryHeaderBytesMax = 256;
+constexpr uint64_t kGroupBytesUsual = 64 << 20;
+constexpr uint64_t kLargeValueBytes = 256;
 
 uint32_t LayoutOf(InputSet& inputs, uint32_t file, const pq::FileMetaData& footer) {
   const pq::SchemaDescriptor& schema = *footer.schema();
@@ -36,6 +43,15 @@ uint32_t LayoutOf(InputSet& inputs, uint32_t file, const pq::FileMetaData& foote
   layout.schema = std::move(own);
   inputs.layouts.push_back(std::move(layout));
   return static_cast<uint32_t>(inputs.layouts.size() - 1);
+}
+
+bool IsRareEncoded(const pq::ColumnChunkMetaData& chunk) {
+  const bool is_float = chunk.type() == pq::Type::DOUBLE || chunk.type() == pq::Type::FLOAT;
+  for (const pq::Encoding::type encoding : chunk.encodings()) {
+    if (encoding == pq::Encoding::DELTA_BYTE_ARRAY) return true;
+    if (encoding == pq::Encoding::BYTE_STREAM_SPLIT && !is_float) return true;
+  }
+  return false;
 }
 
 Result<ChunkPlace> PlaceOf(const pq::ColumnChunkMetaData& chunk, uint64_t file_bytes) {
@@ -55,6 +71,7 @@ Result<ChunkPlace> PlaceOf(const pq::ColumnChunkMetaData& chunk, uint64_t file_b
   place.uncompressed = static_cast<uint64_t>(std::max<int64_t>(0, chunk.total_uncompressed_size()));
   place.codec = static_cast<int16_t>(chunk.compression());
   place.has_dictionary = begin != data;
+  place.rare_encoding = IsRareEncoded(chunk);
   return place;
 }
 
@@ -79,6 +96,35 @@ void AddRange(const pq::ColumnChunkMetaData& chunk, Part& part) {
   part.range_max = stats->max();
 }
 
+// Of a dictionary's entries, on average; 0: it is not known.
+uint64_t EntryBytes(const InputSet& inputs, uint32_t file, const ChunkPlace& place) {
+  const auto bytes = inputs.files->Read(file, place.begin,
+                                        std::min<size_t>(place.bytes, kDictionaryHeaderBytesMax));
+  if (!bytes.ok()) return 0;
+  const auto header = parquet::ParsePageHeader({bytes->data(), bytes->size()});
+  if (!header.ok() || header->type != parquet::PageType::kDictionary || header->values <= 0) {
+    return 0;
+  }
+  return static_cast<uint64_t>(std::max(0, header->uncompressed_bytes)) /
+         static_cast<uint64_t>(header->values);
+}
+
+// What the chunk's values take in the output. Those of a dictionary are there once more for each
+// row, if the output's has no room for them; for small ones that is no more than a row group has.
+uint64_t ValueBytes(const InputSet& inputs, const pq::ColumnChunkMetaData& chunk,
+                    const ChunkPlace& place, const Part& part) {
+  if (chunk.type() != pq::Type::BYTE_ARRAY || !place.has_dictionary) return place.uncompressed;
+  uint64_t bytes = 0;
+  const auto sizes = chunk.size_statistics();
+  if (sizes != nullptr && sizes->unencoded_byte_array_data_bytes) {
+    bytes = static_cast<uint64_t>(std::max<int64_t>(0, *sizes->unencoded_byte_array_data_bytes));
+  } else if (place.uncompressed > kGroupBytesUsual / part.rows) {
+    bytes = EntryBytes(inputs, part.file, place) * part.rows;
+  }
+  return bytes / part.rows < kLargeValueBytes ? place.uncompressed
+                                              : std::max(bytes, place.uncompressed);
+}
+
 Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileMetaData& footer,
                const std::string& key) {
   const auto group = footer.RowGroup(static_cast<int>(number));
@@ -101,7 +147,7 @@ Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileM
     if (!place.ok()) return InPlace(inputs, part, name, std::move(place).error());
     if (name == key) AddRange(*chunk, part);
     PlaceFilter(*chunk, inputs.files->file_bytes(file), *place);
-    bytes += place->uncompressed;
+    bytes += ValueBytes(inputs, *chunk, *place, part);
     part.chunks.push_back(*place);
   }
   part.row_bytes = bytes / part.rows + 1;
@@ -112,24 +158,32 @@ Status AddPart(InputSet& inputs, uint32_t file, uint32_t number, const pq::FileM
 
 // Tells of the columns' types, which are those of the output only if no file has others.
 bool IsOfColumns(const std::string& key) {
-  return key == "ARROW:schema" || key == "pandas" || key == "parquet.avro.schema" ||
-         key == "avro.schema";
+  return key == "pandas" || key == "parquet.avro.schema" || key == "avro.schema" ||
+         key == "iceberg.schema" || key == "org.apache.spark.sql.parquet.row.metadata";
 }
 
 // What all files that have a key say of it. What tells of the columns all must have.
 class MetadataUnion {
  public:
-  void Add(const pq::FileMetaData& footer) {
+  void Add(const InputSet& inputs, uint32_t file, const pq::FileMetaData& footer) {
     ++files_;
     const auto& pairs = footer.key_value_metadata();
+    const int schema = pairs == nullptr ? -1 : pairs->FindKey(ArrowSchemas::kKey);
+    arrow_schemas_.Add(inputs, file, schema < 0 ? nullptr : &pairs->value(schema));
     for (int64_t i = 0; pairs != nullptr && i < pairs->size(); ++i) {
+      if (pairs->key(i) == ArrowSchemas::kKey) continue;
       auto [found, is_new] = values_.try_emplace(pairs->key(i), Value{pairs->value(i), 0, true});
       if (found->second.text != pairs->value(i)) found->second.agreed = false;
       ++found->second.files;
     }
   }
-  std::vector<std::pair<std::string, std::string>> Agreed(bool as_output) const {
+  // of_columns: with what tells of the columns.
+  Result<std::vector<std::pair<std::string, std::string>>> Agreed(const InputSet& inputs,
+                                                                  bool of_columns) const {
+    const bool as_output = of_columns && inputs.layouts.size() == 1 && inputs.layouts[0].as_output;
     std::vector<std::pair<std::string, std::string>> out;
+    auto text = TRY(arrow_schemas_.Together(inputs));  // a conflict is one in any case
+    if (text && of_columns) out.emplace_back(ArrowSchemas::kKey, std::move(*text));
     for (const auto& [key, value] : values_) {
       if (!value.agreed) continue;
       if (IsOfColumns(key) && (!as_output || value.files < files_)) continue;
@@ -145,6 +199,7 @@ class MetadataUnion {
     bool agreed = true;
   };
   std::map<std::string, Value> values_;
+  ArrowSchemas arrow_schemas_;
   size_t files_ = 0;
 };
 
@@ -159,7 +214,7 @@ Status AddFile(InputSet& inputs, uint32_t file, const std::shared_ptr<pq::FileMe
         for (int i = 0; i < footer->num_row_groups() && added.ok(); ++i) {
           added = AddPart(inputs, file, static_cast<uint32_t>(i), *footer, key);
         }
-        metadata.Add(*footer);
+        metadata.Add(inputs, file, *footer);
       },
       ErrorKind::kCorrupt);
   inputs.bytes += inputs.files->file_bytes(file);
@@ -173,6 +228,25 @@ struct Footers : TaskPool::Ticket {
 };
 
 }  // namespace
+
+Result<size_t> InputSet::ColumnNamed(const std::string& name) const {
+  size_t found = columns.size();
+  for (size_t at = 0; at < columns.size(); ++at) {
+    if (columns[at].name != name) continue;
+    if (found < columns.size()) {
+      return MakeError(ErrorKind::kInvalid, "there are two columns " + name);
+    }
+    found = at;
+  }
+  if (found < columns.size()) return found;
+  std::string others;
+  for (size_t at = 0; at < std::min(columns.size(), kColumnsShownMax); ++at) {
+    others += (at == 0 ? "" : ", ") + columns[at].name;
+  }
+  if (columns.size() > kColumnsShownMax) others += ", …";
+  return MakeError(ErrorKind::kInvalid, files->path(0) + ": there is no column " + name +
+                                            " (there are: " + others + ")");
+}
 
 Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::string& key,
                             uint32_t open_files_max, TaskPool& pool, const SchemaRule& rule) {
@@ -207,7 +281,7 @@ Result<InputSet> OpenInputs(const std::vector<std::string>& paths, const std::st
   inputs.first_part.push_back(static_cast<uint32_t>(inputs.parts.size()));
   TRY(UniteSchemas(inputs, rule));
   ConvertRanges(inputs, key);
-  inputs.metadata = metadata.Agreed(inputs.layouts.size() == 1 && inputs.layouts[0].as_output);
+  inputs.metadata = TRY(metadata.Agreed(inputs, rule.column_metadata));
   return inputs;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "merge/merge.h"
 #include "merge/task_pool.h"
 #include "parquet/indexed_page.h"
 #include "parquet/input_file.h"
@@ -29,6 +30,7 @@ struct ChunkPlace {
   uint64_t filter_begin = 0, filter_bytes = 0;  // of a Bloom filter; no bytes: there is none
   int16_t codec = 0;                            // arrow::Compression
   bool has_dictionary = false;
+  bool rare_encoding = false;  // one that some readers do not know
 };
 
 // A row group of an input.
@@ -65,7 +67,11 @@ struct TimestampRule {
 // What the output's columns are, beyond what the inputs' are.
 struct SchemaRule {
   TimestampRule timestamps;
-  bool field_ids = true;  // false: they have none
+  bool field_ids = true;  // false: those of table_ids
+  std::vector<FieldIds> table_ids;
+  std::vector<WideColumn> wide;
+  bool untyped_columns = true;  // false: they are left out
+  bool column_metadata = true;  // false: it is left out
 };
 
 struct OutputColumn {
@@ -89,12 +95,8 @@ struct InputSet {
   uint64_t page_bytes_max = 1 << 30;  // in memory; a larger page is an error
   bool nested = false;  // has repeated columns, or types that only a row at a time can be cast
 
-  // An output column; as many as there are, if none has the name.
-  size_t ColumnNamed(const std::string& name) const {
-    size_t at = 0;
-    while (at < columns.size() && columns[at].name != name) ++at;
-    return at;
-  }
+  // An output column. kInvalid: none has the name, or two have: "a.b", and a field b of a.
+  Result<size_t> ColumnNamed(const std::string& name) const;
   const Layout& layout(const Part& part) const { return layouts[layout_of[part.file]]; }
   const std::string& path(const Part& part) const { return files->path(part.file); }
 };

@@ -17,6 +17,7 @@ namespace {
 
 constexpr uint32_t kInt96Bytes = 12;
 constexpr int kNumberBytes = 8;
+constexpr size_t kTailBytesMax = 256 << 10;
 
 template <typename T>
 uint64_t HeadOf(T value) {
@@ -185,6 +186,11 @@ void FillStrings(const std::vector<KeyColumn>& columns, const std::vector<KeyPag
                  KeyBlock& block) {
   block.tail_at.push_back(0);
   for (uint32_t i = 0; i < block.heads.size(); ++i) {
+    if (block.tails.size() >= kTailBytesMax) {
+      block.heads.resize(i);
+      block.end = block.begin + i;
+      return;
+    }
     const size_t begin = block.tails.size();
     for (size_t k = 0; k < columns.size(); ++k) {
       AppendKey(columns[k], CellAt(columns[k], pages[k], pages[k].from + i), block.tails);
@@ -204,17 +210,15 @@ Result<std::vector<KeyColumn>> FindKeys(const InputSet& inputs, const std::vecto
   if (keys.empty()) return MakeError(ErrorKind::kInvalid, "no key to merge by");
   std::vector<KeyColumn> out;
   for (const SortKey& key : keys) {
-    const size_t at = inputs.ColumnNamed(key.column);
-    if (at == inputs.columns.size()) {
-      return MakeError(ErrorKind::kInvalid, "there is no column " + key.column + " to merge by");
-    }
-    const OutputColumn& column = inputs.columns[at];
+    const auto at = inputs.ColumnNamed(key.column);
+    if (!at.ok()) return Error(at.error()).Context("the key");
+    const OutputColumn& column = inputs.columns[*at];
     if (!HasOrder(column.shape, column.order)) {
       return MakeError(ErrorKind::kInvalid,
                        "column " + key.column + " is of a type that has no order");
     }
     out.push_back(
-        {static_cast<uint32_t>(at), column.order, column.shape, key.descending, key.nulls_first});
+        {static_cast<uint32_t>(*at), column.order, column.shape, key.descending, key.nulls_first});
   }
   return out;
 }

@@ -77,7 +77,8 @@ std::string KeyStringOf(uint64_t number_head);
 uint64_t NumberOfKeyString(std::string_view tail, uint8_t& rank);
 uint64_t HeadOfKeyString(std::string_view tail);  // its first eight bytes
 
-// The keys of rows [begin, end); pages: one a key column.
+// The keys of rows from begin on, to end or to where they are too many bytes; pages: one a key
+// column.
 KeyBlock MakeKeyBlock(const std::vector<KeyColumn>& columns, const std::vector<KeyPage>& pages,
                       uint32_t begin, uint32_t end);
 

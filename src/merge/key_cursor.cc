@@ -52,7 +52,7 @@ Status KeyCursor::CheckBlock() {
   return {};
 }
 
-// Rows up to where the first of the columns' pages ends.
+// Rows up to where the first of the columns' pages ends, at most.
 Status KeyCursor::LoadBlock() {
   uint32_t end = inputs_.parts[part_].rows;
   std::vector<KeyPage> pages;
@@ -71,7 +71,9 @@ Status KeyCursor::LoadBlock() {
   for (size_t i = 0; i < columns_.size(); ++i) {
     Column& column = columns_[i];
     // A page that the block has used up is let go with it.
-    if (column.chunk != nullptr && column.held.front().end <= end) column.chunk->Forget(end);
+    if (column.chunk != nullptr && column.held.front().end <= block_.end) {
+      column.chunk->Forget(block_.end);
+    }
     column.held.clear();
   }
   return {};

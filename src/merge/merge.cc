@@ -1,16 +1,20 @@
 #include "merge/merge.h"
 
 #include <parquet/schema.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
 #include "merge/arrow_merge.h"
 #include "merge/merge_run.h"
+#include "merge/output_files.h"
 #include "merge/passes.h"
 #include "merge/sort_file.h"
 #include "merge/temp_files.h"
 #include "parquet/codec.h"
+#include "parquet/output_file.h"
 #include "parquet/value_filter.h"
 
 namespace varve::merge {
@@ -52,17 +56,25 @@ std::vector<parquet::SortedBy> SortedByOf(const std::vector<KeyColumn>& keys) {
 
 Status ChooseFilters(const std::vector<std::string>& names, InputSet& inputs) {
   for (const std::string& name : names) {
-    auto bad = [&](const char* what) {
+    auto bad = [&](const std::string& what) {
       return MakeError(ErrorKind::kInvalid, "a Bloom filter on column " + name + ": " + what);
     };
-    const size_t at = inputs.ColumnNamed(name);
-    if (at == inputs.columns.size()) return bad("there is no such column");
-    if (!parquet::ValueFilter::Suits(*inputs.schema->Column(static_cast<int>(at)))) {
+    const auto at = inputs.ColumnNamed(name);
+    if (!at.ok()) return bad(at.error().message);
+    if (!parquet::ValueFilter::Suits(*inputs.schema->Column(static_cast<int>(*at)))) {
       return bad("booleans and half floats have none");
     }
-    inputs.columns[at].filtered = true;
+    inputs.columns[*at].filtered = true;
   }
   return {};
+}
+
+// Other files of the process need some, too.
+uint32_t OpenFilesMax(const MergeOptions& options) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return options.open_files_max;
+  const auto most = std::min<rlim_t>(limit.rlim_cur / 2, options.open_files_max);
+  return static_cast<uint32_t>(std::max<rlim_t>(most, 1));
 }
 
 class Merge {
@@ -72,10 +84,17 @@ class Merge {
         options_(options),
         pool_(pool),
         temp_(options.temp_directory, output),
-        rule_{{UnitOf(options.timestamps), nullptr}, options.field_ids} {}
+        rule_{{UnitOf(options.timestamps), nullptr},
+              options.field_ids,
+              options.table_ids,
+              options.wide,
+              options.untyped_columns,
+              options.column_metadata} {}
 
   // Sorts what has to be, merges in passes what is too much at once, then the rest.
   Result<MergeSummary> Run(const std::vector<std::string>& inputs) {
+    temp_.RemoveLeftovers();
+    parquet::OutputFile::RemoveLeftovers(output_);
     TRY(Open(inputs));
     summary_.rows = set_->rows;
     summary_.bytes_read = set_->bytes;
@@ -88,11 +107,16 @@ class Merge {
     }
     return MergeAll();
   }
+  // Without the names of intermediate files.
+  Error Explained(Error error) const { return temp_.Explained(std::move(error)); }
 
  private:
   Status Open(const std::vector<std::string>& paths) {
-    set_ = std::make_unique<InputSet>(TRY(
-        OpenInputs(paths, options_.keys.front().column, options_.open_files_max, pool_, rule_)));
+    set_ = std::make_unique<InputSet>(
+        TRY(OpenInputs(paths, options_.keys.front().column, OpenFilesMax(options_), pool_, rule_)));
+    // Of the files that were given: what is made of some of them does not speak for them.
+    if (!metadata_) metadata_ = set_->metadata;
+    set_->metadata = *metadata_;
     set_->page_bytes_max = std::max(kPageBytesMin, options_.memory_bytes_max / 2);
     keys_ = TRY(FindKeys(*set_, options_.keys));
     TRY(ChooseFilters(options_.bloom_columns, *set_));
@@ -125,8 +149,11 @@ class Merge {
     for (const auto& [first, last] : groups) {
       std::vector<std::string> inputs;
       for (uint32_t file = first; file < last; ++file) inputs.push_back(set_->files->path(file));
-      paths.push_back(inputs.size() == 1 ? inputs.front() : TRY(temp_.Next()));
-      if (inputs.size() == 1) continue;
+      if (inputs.size() == 1) {
+        paths.push_back(inputs.front());
+        continue;
+      }
+      paths.push_back(TRY(temp_.Next("the merge of " + inputs.front() + " to " + inputs.back())));
       Merge merge(paths.back(), inner, pool_);
       merge.rule_.timestamps.like = set_->schema;
       TRY(merge.Open(inputs));
@@ -161,6 +188,7 @@ class Merge {
   TempFiles temp_;
   SchemaRule rule_;
   std::unique_ptr<InputSet> set_;
+  std::optional<std::vector<std::pair<std::string, std::string>>> metadata_;
   std::vector<KeyColumn> keys_;
   MergeSummary summary_;
 };
@@ -170,11 +198,13 @@ class Merge {
 Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const std::string& output,
                                 const MergeOptions& options) {
   TRY(Check(options));
+  TRY(CheckAbsent(output, options));
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   TaskPool pool(options.threads > 0 ? options.threads : cores);
   Merge merge(output, options, pool);
   auto done = merge.Run(inputs);
   pool.Discard();  // its tasks refer to the merge
+  if (!done.ok()) return merge.Explained(std::move(done).error());
   return done;
 }
 

@@ -24,6 +24,22 @@ enum class Unsorted : uint8_t { kRefuse, kSort };
 // Otherwise all have that one, rounded down if it is coarser, and INT96 becomes INT64.
 enum class Timestamps : uint8_t { kKeep, kMillis, kMicros };
 
+enum class ColumnWidth : uint8_t { kInt64, kDouble, kDecimal };
+
+// A column that the output has at least so wide, as a table that it goes to has it.
+struct WideColumn {
+  std::string name;  // dotted; "a.element", "a.key", "a.value": of a list or map
+  ColumnWidth width = ColumnWidth::kInt64;
+  int digits = 0;  // of a decimal
+};
+
+// The ids of a table's columns. fields: a struct's; a list's "element"; a map's "key" and "value".
+struct FieldIds {
+  std::string name;
+  int32_t id = 0;
+  std::vector<FieldIds> fields = {};
+};
+
 struct MergeProgress {
   uint64_t rows_written = 0, rows_total = 0;
   uint64_t bytes_written = 0;
@@ -34,7 +50,7 @@ struct MergeOptions {
   parquet::CodecChoice codec;
   uint32_t threads = 0;  // 0: one a core
   uint64_t memory_bytes_max = 256 << 20;
-  uint32_t open_files_max = 256;
+  uint32_t open_files_max = 256;  // or what the process may have, if that is less
 
   uint32_t group_rows_max = 131'072;
   uint64_t group_bytes_max = 64 << 20;  // not compressed
@@ -57,8 +73,21 @@ struct MergeOptions {
 
   Timestamps timestamps = Timestamps::kKeep;
   // Of the columns, as the first input that has one of the type gives it. false: the output has
-  // none, so that whoever reads it goes by name.
+  // those of `table_ids`, by name, or none where there are none: whoever reads it goes by name
+  // then.
   bool field_ids = true;
+  std::vector<FieldIds> table_ids;
+  // false: what the inputs' footers tell of the columns in other words than Parquet's
+  // (ARROW:schema, pandas, …) is left out even where all agree: a table's files are to be read
+  // alike.
+  bool column_metadata = true;
+  // Of integers, floats and decimals that are narrower; any other column is as it is.
+  std::vector<WideColumn> wide;
+  // Columns, and fields of structs, that have no type, as all their values are null (the logical
+  // type Null): false: they are left out.
+  bool untyped_columns = true;
+  // false: a row group in an encoding that some readers do not know is not copied as it is.
+  bool rare_encodings = true;
   Unsorted unsorted = Unsorted::kRefuse;
   std::string temp_directory;  // empty: the output's
   bool sync = true;            // the output is on the disk before it has its name
@@ -85,9 +114,10 @@ struct MergeSummary {
 
 // Equal keys keep the order of the inputs, and within one of its rows. With a bound on the file's
 // size or rows, or with periods, `output` "a.parquet" stands for a-00000.parquet, a-00001.parquet,
-// … kInvalid: types that conflict, an input that is not sorted (code UNSORTED), or a time that the
-// output's unit has no room for (TIMESTAMP_RANGE); kCorrupt: an input that is damaged. Both name
-// the file, and neither leaves an output behind.
+// …, of which none may be there before (kConflict, OUTPUT_EXISTS) kInvalid: types that conflict, an
+// input that is not sorted (code UNSORTED), or a time that the output's unit has no room for
+// (TIMESTAMP_RANGE); kCorrupt: an input that is damaged. Both name the file, and neither leaves an
+// output behind.
 Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const std::string& output,
                                 const MergeOptions& options);
 

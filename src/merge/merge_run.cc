@@ -16,8 +16,14 @@ constexpr int64_t kReadAheadBytesMin = 64 << 10;
 constexpr size_t kQueuedTasksMax = 256;
 constexpr size_t kTasksAfterPages = 3;
 constexpr uint32_t kCopyRowsMin = 16'384;
+constexpr uint64_t kGroupBytesLeast = 16 << 20;
 // Output that is queued for each thread: enough that none waits while a plan is made.
 constexpr int64_t kAheadBytes = 8 << 20;
+
+bool HasRareEncoding(const Part& part) {
+  return std::any_of(part.chunks.begin(), part.chunks.end(),
+                     [](const ChunkPlace& chunk) { return chunk.rare_encoding; });
+}
 
 GroupLimits LimitsOf(const InputSet& inputs, const MergeOptions& options) {
   GroupLimits limits;
@@ -26,10 +32,12 @@ GroupLimits LimitsOf(const InputSet& inputs, const MergeOptions& options) {
     limits.rows_max =
         static_cast<uint32_t>(std::min<uint64_t>(limits.rows_max, options.file_rows_max));
   }
-  limits.bytes_max = options.group_bytes_max;
+  limits.bytes_max =
+      std::min(options.group_bytes_max, std::max(kGroupBytesLeast, options.memory_bytes_max / 4));
   limits.copy_rows_min = std::min(kCopyRowsMin, limits.rows_max / 4 + 1);
   for (const Part& part : inputs.parts) {
     limits.may_copy.push_back(options.copy_groups &&
+                              (options.rare_encodings || !HasRareEncoding(part)) &&
                               MayCopy(inputs, part, static_cast<int16_t>(options.codec.codec),
                                       limits.copy_rows_min, 8 * limits.rows_max) &&
                               (options.file_rows_max == 0 || part.rows <= options.file_rows_max));

@@ -16,6 +16,15 @@ std::string NumberedPath(const std::string& path, size_t number, const MergeOpti
   return (whole.parent_path() / name).string();
 }
 
+Status CheckAbsent(const std::string& path, const MergeOptions& options) {
+  const std::string first = NumberedPath(path, 0, options);
+  if (first == path || !std::filesystem::exists(first)) return {};
+  return MakeError(ErrorKind::kConflict, "OUTPUT_EXISTS",
+                   first +
+                       ": is there: remove the files of the earlier merge, or name another "
+                       "output");
+}
+
 bool IsFull(const MergedFile& file, uint64_t bytes, uint64_t rows, const MergeOptions& options) {
   return (options.file_rows_max > 0 && file.rows + rows > options.file_rows_max) ||
          (options.file_bytes_max > 0 && bytes >= options.file_bytes_max);

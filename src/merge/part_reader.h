@@ -1,12 +1,16 @@
-// The rows of a part as Arrow reads them. Included by .cc files only: Arrow's headers are heavy.
+// The rows of a part as Arrow reads them, as a row schema's. Included by .cc files only: Arrow's
+// headers are heavy.
 #pragma once
 
 #include <arrow/api.h>
 #include <parquet/arrow/reader.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "core/result.h"
+#include "merge/arrow_input.h"
 #include "merge/input_set.h"
 
 namespace varve::merge {
@@ -22,12 +26,14 @@ class PartReader {
 
  private:
   Status CheckTimes(size_t column) const;  // of INT96
+  std::optional<std::string> BadColumn() const;
   Error Bad(const arrow::Status& status) const;
   Result<std::shared_ptr<arrow::RecordBatch>> AsOutput(const arrow::RecordBatch& batch) const;
 
   const InputSet& inputs_;
   const Part& part_;
   const arrow::Schema& schema_;
+  std::shared_ptr<ArrowInput> input_;
   std::unique_ptr<::parquet::arrow::FileReader> reader_;
   std::shared_ptr<arrow::RecordBatchReader> batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "merge/timestamp_rule.h"
+#include "merge/wider_type.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -25,144 +27,118 @@ using pq::schema::PrimitiveNode;
 struct Field {
   NodePtr node;
   uint32_t layout = 0;  // that has this type, for messages
+  uint32_t last = 0;    // layout that has it
   size_t seen = 0;      // layouts that have it
   bool optional = false;
 };
 
-// The bits of a plain signed integer; 0: it is something else.
-int IntegerBits(const PrimitiveNode& node) {
-  const auto& type = node.logical_type();
-  if (type == nullptr || type->is_none()) {
-    if (node.physical_type() == pq::Type::INT32) return 32;
-    return node.physical_type() == pq::Type::INT64 ? 64 : 0;
+// What a node is called: path as libparquet has it, name without the groups that only make a list
+// or map, whose parts are "element", "key" and "value" whatever the writer calls them.
+struct NodeNames {
+  std::string path, name;
+};
+
+NodeNames NamesIn(const GroupNode& parent, int at, const NodeNames& names) {
+  const auto& node = *parent.field(at);
+  NodeNames out{names.path + "." + node.name(), names.name};
+  const pq::schema::Node* above = parent.parent();
+  const bool holds_items = !IsPlain(parent) && node.is_repeated();
+  const bool is_items = parent.is_repeated() && above != nullptr && !IsPlain(*above);
+  if (holds_items && node.is_group()) return out;
+  if (is_items && above->logical_type()->is_map()) {
+    out.name += at == 0 ? ".key" : ".value";
+  } else if (holds_items || (is_items && parent.field_count() == 1)) {
+    out.name += ".element";
+  } else {
+    out.name += "." + node.name();
   }
-  if (!type->is_int()) return 0;
-  const auto& integer = static_cast<const pq::IntLogicalType&>(*type);
-  return integer.is_signed() ? integer.bit_width() : 0;
+  return out;
 }
 
-bool IsFloat(const PrimitiveNode& node) {
-  return node.physical_type() == pq::Type::FLOAT || node.physical_type() == pq::Type::DOUBLE;
-}
+NodePtr ItemsWithIds(const pq::schema::Node& items, bool is_map, const std::vector<FieldIds>& ids);
 
-bool SameType(const PrimitiveNode& a, const PrimitiveNode& b) {
-  return a.physical_type() == b.physical_type() && a.type_length() == b.type_length() &&
-         (a.logical_type() == nullptr ? b.logical_type() == nullptr
-                                      : a.logical_type()->Equals(*b.logical_type()));
-}
-
-bool IsPlain(const pq::schema::Node& node) {
-  return node.logical_type() == nullptr || node.logical_type()->is_none();
-}
-
-bool SameLogical(const pq::schema::Node& a, const pq::schema::Node& b) {
-  if (IsPlain(a) || IsPlain(b)) return IsPlain(a) == IsPlain(b);
-  return a.logical_type()->Equals(*b.logical_type());
-}
-
-bool SameDecimal(const pq::schema::Node& a, const pq::schema::Node& b) {
-  return !IsPlain(a) && a.logical_type()->is_decimal() && SameLogical(a, b);
-}
-
-// 0: they are as long as each needs.
-int DecimalBytes(const PrimitiveNode& node) {
-  switch (node.physical_type()) {
-    case pq::Type::INT32:
-      return 4;
-    case pq::Type::INT64:
-      return 8;
-    case pq::Type::FIXED_LEN_BYTE_ARRAY:
-      return node.type_length();
-    default:
-      return 0;
-  }
-}
-
-// A node is in one tree only: it knows its parent. path: the node's, dotted.
-NodePtr Copy(const pq::schema::Node& node, pq::Repetition::type repetition, const std::string& path,
-             const TimestampRule& rule) {
+// The column as the output has it.
+NodePtr AsOutput(const pq::schema::Node& node, pq::Repetition::type repetition,
+                 const NodeNames& names, const SchemaRule& rule) {
   if (node.is_primitive()) {
-    return WithRule(static_cast<const PrimitiveNode&>(node), repetition, path, rule);
+    const NodePtr wide = Widened(static_cast<const PrimitiveNode&>(node), names.name, rule.wide);
+    return WithRule(static_cast<const PrimitiveNode&>(*wide), repetition, names.path,
+                    rule.timestamps);
   }
   const auto& old = static_cast<const GroupNode&>(node);
   NodeVector fields;
   for (int i = 0; i < old.field_count(); ++i) {
     const auto& field = *old.field(i);
-    fields.push_back(Copy(field, field.repetition(), path + "." + field.name(), rule));
+    if (!rule.untyped_columns && IsUntyped(field)) continue;
+    fields.push_back(AsOutput(field, field.repetition(), NamesIn(old, i, names), rule));
   }
   return GroupNode::Make(old.name(), repetition, fields,
                          IsPlain(old) ? nullptr : old.logical_type(), old.field_id());
 }
 
-NodePtr WithoutIds(const pq::schema::Node& node) {
-  const auto type = IsPlain(node) ? nullptr : node.logical_type();
+NodePtr WithIds(const pq::schema::Node& node, const std::string& name,
+                const std::vector<FieldIds>& ids) {
+  static const FieldIds kNone{{}, -1, {}};
+  const auto found =
+      std::find_if(ids.begin(), ids.end(), [&](const FieldIds& one) { return one.name == name; });
+  const FieldIds& known = found == ids.end() ? kNone : *found;
   if (node.is_primitive()) {
     const auto& leaf = static_cast<const PrimitiveNode&>(node);
     return PrimitiveNode::Make(leaf.name(), leaf.repetition(), leaf.logical_type(),
-                               leaf.physical_type(), leaf.type_length());
+                               leaf.physical_type(), leaf.type_length(), known.id);
   }
-  const auto& old = static_cast<const GroupNode&>(node);
+  const auto& group = static_cast<const GroupNode&>(node);
   NodeVector fields;
-  for (int i = 0; i < old.field_count(); ++i) fields.push_back(WithoutIds(*old.field(i)));
-  return GroupNode::Make(old.name(), old.repetition(), fields, type);
+  if (IsPlain(group)) {
+    for (int i = 0; i < group.field_count(); ++i) {
+      fields.push_back(WithIds(*group.field(i), group.field(i)->name(), known.fields));
+    }
+    return GroupNode::Make(group.name(), group.repetition(), fields, nullptr, known.id);
+  }
+  for (int i = 0; i < group.field_count(); ++i) {
+    fields.push_back(ItemsWithIds(*group.field(i), group.logical_type()->is_map(), known.fields));
+  }
+  return GroupNode::Make(group.name(), group.repetition(), fields, group.logical_type(), known.id);
 }
 
-// The one that holds the values of both; nullptr: there is none.
-const pq::schema::Node* Wider(const pq::schema::Node& a, const pq::schema::Node& b,
-                              const TimestampRule& rule) {
-  if (!a.is_primitive() || !b.is_primitive()) {
-    return a.is_primitive() == b.is_primitive() && a.Equals(&b) ? &a : nullptr;
+// What is repeated in a list or map: a group of the items, which is no field, or the item itself.
+NodePtr ItemsWithIds(const pq::schema::Node& items, bool is_map, const std::vector<FieldIds>& ids) {
+  if (items.is_primitive()) return WithIds(items, "element", ids);
+  const auto& group = static_cast<const GroupNode&>(items);
+  NodeVector fields;
+  for (int i = 0; i < group.field_count(); ++i) {
+    const char* name = !is_map ? "element" : i == 0 ? "key" : "value";
+    fields.push_back(WithIds(*group.field(i), name, ids));
   }
-  const auto& one = static_cast<const PrimitiveNode&>(a);
-  const auto& other = static_cast<const PrimitiveNode&>(b);
-  if (a.is_repeated() || b.is_repeated()) return a.Equals(&b) ? &a : nullptr;
-  if (SameType(one, other)) return &a;
-  if (IntegerBits(one) > 0 && IntegerBits(other) > 0) {
-    return IntegerBits(one) >= IntegerBits(other) ? &a : &b;
-  }
-  if (IsFloat(one) && IsFloat(other)) {
-    return one.physical_type() == pq::Type::DOUBLE ? &a : &b;
-  }
-  if (SameDecimal(a, b) && DecimalBytes(one) > 0 && DecimalBytes(other) > 0) {
-    return DecimalBytes(one) >= DecimalBytes(other) ? &a : &b;
-  }
-  return FinerTimes(one, other, rule);
+  const auto type = IsPlain(group) ? nullptr : group.logical_type();
+  return GroupNode::Make(group.name(), group.repetition(), fields, type);
 }
 
-// A node that holds the values of both, as rows: a type that is stored in another way, or groups
-// that differ in what may be null or in the names that a list's parts have. nullptr: there is none.
-NodePtr RowNode(const pq::schema::Node& a, const pq::schema::Node& b, const TimestampRule& rule) {
-  const bool repeated = a.is_repeated() && b.is_repeated();
-  if (a.is_repeated() != b.is_repeated() || a.is_primitive() != b.is_primitive()) return nullptr;
-  const auto repetition = repeated                             ? pq::Repetition::REPEATED
-                          : a.is_optional() || b.is_optional() ? pq::Repetition::OPTIONAL
-                                                               : pq::Repetition::REQUIRED;
-  if (a.is_primitive()) {
-    const pq::schema::Node* wider = Wider(a, b, rule);
-    if (wider == nullptr && SameDecimal(a, b)) wider = &a;
-    if (wider == nullptr) return nullptr;
-    const auto& of = static_cast<const PrimitiveNode&>(*wider);
-    return PrimitiveNode::Make(a.name(), repetition, of.logical_type(), of.physical_type(),
-                               of.type_length(), a.field_id());
-  }
-  const auto& one = static_cast<const GroupNode&>(a);
-  const auto& other = static_cast<const GroupNode&>(b);
-  if (one.field_count() != other.field_count() || !SameLogical(one, other)) return nullptr;
-  const bool by_name = IsPlain(one) && !one.is_repeated();
+NodePtr WithTableIds(const GroupNode& root, const std::vector<FieldIds>& ids) {
   NodeVector fields;
-  for (int i = 0; i < one.field_count(); ++i) {
-    if (by_name && one.field(i)->name() != other.field(i)->name()) return nullptr;
-    NodePtr field = RowNode(*one.field(i), *other.field(i), rule);
-    if (field == nullptr) return nullptr;
-    fields.push_back(std::move(field));
+  for (int i = 0; i < root.field_count(); ++i) {
+    fields.push_back(WithIds(*root.field(i), root.field(i)->name(), ids));
   }
-  return GroupNode::Make(one.name(), repetition, fields,
-                         IsPlain(one) ? nullptr : one.logical_type(), one.field_id());
+  return GroupNode::Make(root.name(), root.repetition(), fields);
+}
+
+// Whatever their ids, which are in the footer alone.
+bool IsSameColumn(const pq::ColumnDescriptor& a, const pq::ColumnDescriptor& b) {
+  const auto& one = static_cast<const PrimitiveNode&>(*a.schema_node());
+  const auto& other = static_cast<const PrimitiveNode&>(*b.schema_node());
+  const bool same_logical = IsPlain(one) || IsPlain(other)
+                                ? IsPlain(one) == IsPlain(other)
+                                : one.logical_type()->Equals(*other.logical_type());
+  return same_logical && one.physical_type() == other.physical_type() &&
+         one.converted_type() == other.converted_type() &&
+         one.type_length() == other.type_length() && one.repetition() == other.repetition() &&
+         a.max_definition_level() == b.max_definition_level() &&
+         a.max_repetition_level() == b.max_repetition_level();
 }
 
 std::string GroupText(const pq::schema::Node& node) {
   NodeVector fields;
-  fields.push_back(Copy(node, node.repetition(), node.name(), {}));
+  fields.push_back(CopyOf(node, node.repetition()));
   pq::SchemaDescriptor schema;
   schema.Init(GroupNode::Make("schema", pq::Repetition::REQUIRED, fields));
   std::shared_ptr<arrow::Schema> as_arrow;
@@ -175,13 +151,16 @@ std::string TypeText(const pq::schema::Node& node) {
   const auto& primitive = static_cast<const PrimitiveNode&>(node);
   std::string text = pq::TypeToString(primitive.physical_type());
   const auto& logical = primitive.logical_type();
-  if (logical != nullptr && !logical->is_none()) text += " (" + logical->ToString() + ")";
-  return text;
+  if (logical == nullptr || logical->is_none()) return text;
+  std::string name = logical->ToString();
+  const size_t internals = name.find(", is_from_converted_type");
+  if (internals != std::string::npos) name = name.substr(0, internals) + ")";
+  return text + " (" + name + ")";
 }
 
 class Union {
  public:
-  Union(InputSet& inputs, const TimestampRule& rule) : inputs_(inputs), rule_(rule) {}
+  Union(InputSet& inputs, const SchemaRule& rule) : inputs_(inputs), rule_(rule) {}
 
   Status Add(uint32_t at) {
     const GroupNode& root = *inputs_.layouts[at].schema->group_node();
@@ -189,17 +168,18 @@ class Union {
       const NodePtr& node = root.field(i);
       auto [found, is_new] = by_name_.try_emplace(node->name(), fields_.size());
       if (is_new) {
-        fields_.push_back({node, at, 1, node->is_optional()});
+        fields_.push_back({node, at, at, 1, node->is_optional() || IsUntyped(*node)});
         continue;
       }
       Field& field = fields_[found->second];
-      if (++field.seen > at + 1) {
+      ++field.seen;
+      if (std::exchange(field.last, at) == at) {
         return MakeError(ErrorKind::kInvalid, Path(at) + ": has two columns named " + node->name());
       }
-      if (node->is_optional()) field.optional = true;
-      const pq::schema::Node* wider = Wider(*field.node, *node, rule_);
+      if (node->is_optional() || IsUntyped(*node)) field.optional = true;
+      const pq::schema::Node* wider = Wider(*field.node, *node, rule_.timestamps);
       if (wider == nullptr) {
-        NodePtr by_rows = RowNode(*field.node, *node, rule_);
+        NodePtr by_rows = RowNode(*field.node, *node, rule_.timestamps);
         if (by_rows == nullptr) return Conflict(field, *node, at);
         inputs_.nested = true;
         field.node = std::move(by_rows);
@@ -214,11 +194,13 @@ class Union {
   NodePtr Root() const {
     NodeVector nodes;
     for (const Field& field : fields_) {
+      if (!rule_.untyped_columns && IsUntyped(*field.node)) continue;
       const bool optional = field.optional || field.seen < inputs_.layouts.size();
       const auto repetition = field.node->is_repeated() ? pq::Repetition::REPEATED
                               : optional                ? pq::Repetition::OPTIONAL
                                                         : pq::Repetition::REQUIRED;
-      nodes.push_back(Copy(*field.node, repetition, field.node->name(), rule_));
+      const std::string& name = field.node->name();
+      nodes.push_back(AsOutput(*field.node, repetition, {name, name}, rule_));
     }
     return GroupNode::Make("schema", pq::Repetition::REQUIRED, nodes);
   }
@@ -234,29 +216,31 @@ class Union {
   }
 
   InputSet& inputs_;
-  const TimestampRule& rule_;
+  const SchemaRule& rule_;
   std::vector<Field> fields_;
   std::map<std::string, size_t> by_name_;
 };
 
 // Where the output's columns are in the layout's files.
 void PlaceColumns(InputSet& inputs, Layout& layout) {
-  std::map<std::string, int> by_path;
+  std::map<std::vector<std::string>, int> by_path;  // names may have dots
   for (int i = 0; i < layout.schema->num_columns(); ++i) {
-    by_path[layout.schema->Column(i)->path()->ToDotString()] = i;
+    by_path[layout.schema->Column(i)->path()->ToDotVector()] = i;
     layout.shapes.push_back(parquet::ShapeOf(*layout.schema->Column(i)));
   }
   layout.as_output = layout.schema->num_columns() == static_cast<int>(inputs.columns.size());
   for (size_t i = 0; i < inputs.columns.size(); ++i) {
-    auto found = by_path.find(inputs.columns[i].name);
-    layout.chunk_of.push_back(found == by_path.end() ? -1 : found->second);
-    if (found == by_path.end()) {
+    const auto* now = inputs.schema->Column(static_cast<int>(i));
+    const auto found = by_path.find(now->path()->ToDotVector());
+    const auto* old = found == by_path.end() ? nullptr : layout.schema->Column(found->second);
+    const bool missing =
+        old == nullptr || (IsUntyped(*old->schema_node()) && !IsUntyped(*now->schema_node()));
+    layout.chunk_of.push_back(missing ? -1 : found->second);
+    if (missing) {
       layout.as_output = false;
       continue;
     }
-    const auto* old = layout.schema->Column(found->second);
-    const auto* now = inputs.schema->Column(static_cast<int>(i));
-    if (!old->Equals(*now) || found->second != static_cast<int>(i)) layout.as_output = false;
+    if (!IsSameColumn(*old, *now) || found->second != static_cast<int>(i)) layout.as_output = false;
     // The levels of a group that became optional would all be one more.
     if (old->max_definition_level() != now->max_definition_level() &&
         (old->max_definition_level() > 0 || now->max_definition_level() > 1)) {
@@ -268,12 +252,13 @@ void PlaceColumns(InputSet& inputs, Layout& layout) {
 }  // namespace
 
 Status UniteSchemas(InputSet& inputs, const SchemaRule& rule) {
-  Union together(inputs, rule.timestamps);
+  Union together(inputs, rule);
   for (uint32_t i = 0; i < inputs.layouts.size(); ++i) TRY(together.Add(i));
   auto schema = std::make_shared<pq::SchemaDescriptor>();
   TRY(parquet::TryParquet("unite the schemas", [&] {
     const NodePtr root = together.Root();
-    schema->Init(rule.field_ids ? root : WithoutIds(*root));
+    schema->Init(
+        rule.field_ids ? root : WithTableIds(static_cast<const GroupNode&>(*root), rule.table_ids));
   }));
   for (int i = 0; i < schema->num_columns(); ++i) {
     const pq::ColumnDescriptor& column = *schema->Column(i);

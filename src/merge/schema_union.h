@@ -1,7 +1,8 @@
 // One schema for all inputs: columns by name, in the order of the first file that has them; a
-// column that a file lacks or may leave out is optional; integers and floats are as wide as the
-// widest, times as fine as the finest or as the rule wants them. Anything else that differs is a
-// conflict. Included by .cc files only.
+// column that a file lacks or may leave out is optional; integers, floats and decimals are as wide
+// as the widest or as the rule wants them, times as fine as the finest or as the rule wants them;
+// the fields of structs are united as columns are. Anything else that differs is a conflict.
+// Included by .cc files only.
 #pragma once
 
 #include <parquet/schema.h>

@@ -5,6 +5,7 @@
 #include "merge/arrow_writer.h"
 #include "merge/key_cursor.h"
 #include "merge/part_reader.h"
+#include "merge/row_types.h"
 #include "parquet/codec.h"
 #include "parquet/try_parquet.h"
 
@@ -70,7 +71,8 @@ class FileSorter {
 
  private:
   Status Write(Piece& piece) {
-    const std::string path = TRY(temp_.Next());
+    const std::string path =
+        TRY(temp_.Next("the sorted copy of " + inputs_.path(inputs_.parts[piece.part])));
     ArrowOutput output(inputs_, keys_, path, options_);
     TRY(output.Open());
     PartReader reader(inputs_, piece.part, *output.schema());

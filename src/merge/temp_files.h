@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/result.h"
 
@@ -15,17 +16,21 @@ class TempFiles {
     parent_ = directory.empty() ? std::filesystem::path(beside).parent_path().string() : directory;
     if (parent_.empty()) parent_ = ".";
   }
-  ~TempFiles() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
+  ~TempFiles();
   TempFiles(const TempFiles&) = delete;
 
-  Result<std::string> Next();
+  // A path; of: what the file is made of, as a user knows it.
+  Result<std::string> Next(std::string of);
+  // The error, with what a file is made of in place of its path. What is wrong with the order of
+  // such a file is no fault of the inputs.
+  Error Explained(Error error) const;
+  // Removes what merges that were killed have left there.
+  void RemoveLeftovers() const;
 
  private:
   std::string parent_, path_;
-  size_t count_ = 0;
+  int lock_ = -1;                     // on the directory, as long as it is used
+  std::vector<std::string> made_of_;  // by number
 };
 
 }  // namespace varve::merge

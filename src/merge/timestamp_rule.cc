@@ -95,8 +95,9 @@ NodePtr WithRule(const PrimitiveNode& node, pq::Repetition::type repetition,
 }
 
 void ConvertRanges(InputSet& inputs, const std::string& key) {
-  const size_t column = inputs.ColumnNamed(key);
-  if (column == inputs.columns.size()) return;
+  const auto found = inputs.ColumnNamed(key);
+  if (!found.ok()) return;
+  const size_t column = *found;
   const parquet::ColumnShape& to = inputs.columns[column].shape;
   for (Part& part : inputs.parts) {
     const Layout& layout = inputs.layout(part);

@@ -269,7 +269,11 @@ Status Convert(const PageReading& reading, IndexedPage& page) {
   if (logical != nullptr && logical->is_decimal()) {
     return ConvertDecimals(reading.from, reading.to, page);
   }
-  if (reading.to.physical == pq::Type::INT64) {
+  const bool is_unsigned = logical != nullptr && logical->is_int() &&
+                           !static_cast<const pq::IntLogicalType&>(*logical).is_signed();
+  if (reading.to.physical == pq::Type::INT64 && is_unsigned) {
+    WidenValues<uint32_t, int64_t>(page);
+  } else if (reading.to.physical == pq::Type::INT64) {
     WidenValues<int32_t, int64_t>(page);
   } else {
     CHECK(reading.to.physical == pq::Type::DOUBLE);

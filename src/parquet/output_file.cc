@@ -1,6 +1,7 @@
 #include "parquet/output_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "core/check.h"
 #include "core/crash_point.h"
 #include "core/huge_pages.h"
+#include "core/leftovers.h"
 
 namespace varve::parquet {
 
@@ -26,8 +28,12 @@ namespace {
 const CrashPoint kBeforeRename{"convert.before_rename"};
 
 constexpr size_t kBlockBytes = 2 << 20;
-constexpr size_t kBlocksMax = 12;    // handed over, not yet written
+constexpr size_t kBlocksMax = 12;  // handed over, not yet written
+constexpr size_t kTempLetters = 6;
 constexpr size_t kDiskAlign = 4096;  // of addresses and sizes that go past the page cache
+
+// rsync's, too, have the name and six letters.
+constexpr std::string_view kTempMark = ".varve-";
 
 }  // namespace
 
@@ -50,10 +56,16 @@ OutputFile::~OutputFile() {
 }
 
 Status OutputFile::Open() {
-  std::string name =
-      directory_ + "/." + std::filesystem::path(path_).filename().string() + ".XXXXXX";
+  struct stat there {};
+  if (::lstat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
+    return MakeError(ErrorKind::kInvalid, "NOT_A_FILE",
+                     path_ + ": is there and is no regular file; it is not replaced");
+  }
+  std::string name = directory_ + "/." + std::filesystem::path(path_).filename().string() +
+                     std::string(kTempMark) + "XXXXXX";
   fd_ = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd_ < 0) return ErrnoError(errno, "create a file in " + directory_);
+  ::flock(fd_, LOCK_EX | LOCK_NB);  // as long as it is being written: RemoveLeftovers
   temp_ = std::move(name);
   direct_ = ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_DIRECT) == 0;
   const mode_t mask = ::umask(0);
@@ -165,6 +177,15 @@ std::string OutputFile::Digest() const {
   XXH128_canonical_t digest;
   XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&hash_->state));
   return "x" + HexEncode({reinterpret_cast<const char*>(digest.digest), sizeof(digest.digest)});
+}
+
+void OutputFile::RemoveLeftovers(const std::string& path) {
+  const OutputFile file(path);
+  const std::string begin = file.directory_ + "/." + std::filesystem::path(path).stem().string();
+  RemoveUnlocked(file.directory_, [&](const std::string& left) {
+    return left.starts_with(begin) && left.size() > begin.size() + kTempMark.size() &&
+           left.find(kTempMark, begin.size()) == left.size() - kTempMark.size() - kTempLetters;
+  });
 }
 
 Status OutputFile::Publish(bool sync) {

@@ -24,7 +24,8 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
 
   const std::string& directory() const { return directory_; }
-  // Creates the file under another name in its directory.
+  // Creates the file under another name in its directory. kInvalid, NOT_A_FILE: its own name is
+  // that of a directory, a device, a link.
   Status Open();
   // Takes the bytes; an error may be that of an earlier call.
   Status Append(std::string_view bytes);
@@ -35,6 +36,9 @@ class OutputFile {
   std::string Digest() const;
   // Completes the file, if that is not done, and gives it its name.
   Status Publish(bool sync);
+  // Removes what processes that were killed have left of a file of that name, or of one with a
+  // number after it.
+  static void RemoveLeftovers(const std::string& path);
 
  private:
   struct FreeDeleter {

@@ -273,10 +273,12 @@ void PageFileWriter::Impl::FinishCopied(const pq::ColumnChunkMetaData& old,
   bounds_of_pages->Finish();
   const bool dictionary = old.has_dictionary_page();
   const int64_t data = begin + (pages.empty() ? 0 : pages.front().offset);
-  chunk->Finish(old.num_values(), dictionary ? begin : 0, 0, data, position() - begin,
-                old.total_uncompressed_size(), dictionary, false, dictionary_encodings,
-                data_encodings);
-  group_bytes += old.total_uncompressed_size();
+  // Headers are counted too, and may have become longer.
+  const int64_t bytes = position() - begin;
+  uncompressed = old.total_uncompressed_size() + bytes - old.total_compressed_size();
+  chunk->Finish(old.num_values(), dictionary ? begin : 0, 0, data, bytes, uncompressed, dictionary,
+                false, dictionary_encodings, data_encodings);
+  group_bytes += uncompressed;
 }
 
 Status PageFileWriter::EndCopiedColumn(const pq::ColumnChunkMetaData& old,

@@ -45,8 +45,8 @@ class PageFileWriter {
   Status BeginColumn();
   Status AddPage(const EncodedPage& page);
   Status EndColumn();
-  // A column whose pages are taken as they are: CopyBytes in order, then the rest of old's
-  // metadata.
+  // A column whose pages are taken as they are, but for their headers' length: CopyBytes in order,
+  // then the rest of old's metadata.
   Status CopyBytes(std::string_view bytes);
   Status EndCopiedColumn(const ::parquet::ColumnChunkMetaData& old,
                          const std::vector<CopiedPage>& pages, const ::parquet::ColumnIndex* index);

@@ -1,5 +1,7 @@
 #include "parquet/page_header.h"
 
+#include "core/check.h"
+
 namespace varve::parquet {
 
 namespace {
@@ -21,6 +23,8 @@ enum Wire : uint8_t {
 };
 
 constexpr int kDepthMax = 8;
+constexpr int16_t kCrcField = 4;
+constexpr size_t kFieldBytesMax = 6;  // of 32 bits
 
 class CompactReader {
  public:
@@ -183,16 +187,17 @@ void ReadDataHeaderV2(CompactReader& reader, PageHeader& header) {
 }
 
 void ReadHeader(CompactReader& reader, PageHeader& header) {
-  int16_t id = 0;
+  int16_t id = 0, last = 0;
   uint8_t wire = 0;
-  while (reader.NextField(id, wire)) {
+  for (size_t end = 0; reader.NextField(id, wire); end = reader.position(), last = id) {
+    if (last == kCrcField - 1 && id > kCrcField) header.crc_place = end;
     if (id == 1) {
       header.type = static_cast<PageType>(reader.I32(wire));
     } else if (id == 2) {
       header.uncompressed_bytes = reader.I32(wire);
     } else if (id == 3) {
       header.compressed_bytes = reader.I32(wire);
-    } else if (id == 4) {
+    } else if (id == kCrcField) {
       header.crc = static_cast<uint32_t>(reader.I32(wire));
     } else if ((id == 5 || id == 7) && wire == kStruct) {
       ReadDataHeader(reader, header);
@@ -233,6 +238,21 @@ class CompactWriter {
 };
 
 }  // namespace
+
+std::string WithCrc(std::span<const uint8_t> bytes, const PageHeader& header, uint32_t crc) {
+  CHECK(!header.crc && header.crc_place > 0 && header.crc_place < header.header_bytes);
+  const auto* text = reinterpret_cast<const char*>(bytes.data());
+  std::string out(text, header.crc_place);
+  uint8_t field[kFieldBytesMax];
+  CompactWriter writer(field);
+  writer.I32(1, static_cast<int32_t>(crc));
+  out.append(reinterpret_cast<const char*>(field), writer.size());
+  // The next field's id is told as it is, or as its distance from the one before: one less now.
+  const uint8_t next = bytes[header.crc_place];
+  out += static_cast<char>(next >> 4 == 0 ? next : next - (1 << 4));
+  out.append(text + header.crc_place + 1, header.header_bytes - header.crc_place - 1);
+  return out;
+}
 
 Result<PageHeader> ParsePageHeader(std::span<const uint8_t> bytes) {
   PageHeader header;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/result.h"
@@ -42,6 +43,7 @@ struct PageHeader {
   bool compressed = true;
 
   size_t header_bytes = 0;  // its own size
+  size_t crc_place = 0;     // in it, where a checksum belongs; 0: there is no place
 
   bool is_data() const { return type == PageType::kData || type == PageType::kDataV2; }
   bool has_dictionary_indices() const {
@@ -53,6 +55,9 @@ inline constexpr size_t kPageHeaderBytesMax = 16 << 20;
 
 // The header at the start of bytes. kExhausted: bytes end before it does; kCorrupt: it is none.
 Result<PageHeader> ParsePageHeader(std::span<const uint8_t> bytes);
+
+// The header's bytes with a checksum, which it does not have yet but has a place for.
+std::string WithCrc(std::span<const uint8_t> bytes, const PageHeader& header, uint32_t crc);
 
 // At most this much is put in front of a page of ours.
 inline constexpr size_t kOwnHeaderBytesMax = 64;

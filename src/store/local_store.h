@@ -5,8 +5,10 @@
 // system has no extended attributes, and the lock that tells whether another process is here.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/clock.h"
 #include "store/object_store.h"
@@ -22,6 +24,9 @@ struct LocalStoreOptions {
   // Nothing is made, locked or swept, and puts and deletes are refused: for looking at a directory
   // that is there, whoever else has it.
   bool read_only = false;
+  // Directories, as a path below the root, that stay when their last object has gone: other
+  // programs put files into them. None: every empty directory goes.
+  std::function<bool(std::string_view directory)> keeps = {};
 };
 
 // The clock stamps objects (modified_ms) and outlives the store.

@@ -83,6 +83,7 @@ Result<std::unique_ptr<ObjectFiles>> ObjectFiles::Open(const LocalStoreOptions& 
   dir_options.sync = options.fsync;
   dir_options.openat2 = !options.portable_calls_only;
   dir_options.make_root = !options.read_only;
+  dir_options.keeps = options.keeps;
   auto root = TRY(RootedDir::Open(options.root, dir_options));
   std::unique_ptr<ObjectFiles> files(new ObjectFiles(std::move(root), options, clock));
   if (options.read_only) return files;

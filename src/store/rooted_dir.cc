@@ -181,7 +181,9 @@ void RootedDir::RemoveEmptyUpward(std::string_view path) {
 }
 
 void RootedDir::RemoveEmptyUpwardLocked(std::string_view path) {
-  while (!path.empty() && RemoveDir(path)) path = SplitPath(path).first;
+  while (!path.empty() && !(options_.keeps && options_.keeps(path)) && RemoveDir(path)) {
+    path = SplitPath(path).first;
+  }
 }
 
 bool RootedDir::RemoveEmptyTree(std::string_view path) {

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,8 +29,9 @@ namespace varve::store {
 
 struct RootedDirOptions {
   bool sync = true;
-  bool openat2 = true;    // false: as on a kernel without it
-  bool make_root = true;  // false: it must be there
+  bool openat2 = true;                                    // false: as on a kernel without it
+  bool make_root = true;                                  // false: it must be there
+  std::function<bool(std::string_view path)> keeps = {};  // though it is empty
 };
 
 class RootedDir {
@@ -47,7 +49,8 @@ class RootedDir {
 
   // The directory at path, made if missing. kInvalid, INVALID_PATH: an object or a link is there.
   Result<UniqueFd> EnsureDir(std::string_view path);
-  // Removes path and the directories above it for as long as they are empty.
+  // Removes path and the directories above it for as long as they are empty and not to be
+  // kept.
   void RemoveEmptyUpward(std::string_view path);
   // Removes the directories below and at path if no file is in them. False: one is.
   bool RemoveEmptyTree(std::string_view path);

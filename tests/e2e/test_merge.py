@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import subprocess
 
 import duckdb
@@ -235,3 +236,24 @@ def test_readers_skip_row_groups_by_the_bloom_filters(tmp_path):
     assert all(excluded("none", "'x'").values())
     code, said = merge(inputs, output, "--key", "ts", "--bloom", "nothing")
     assert code == 1 and "nothing" in said
+
+
+@pytest.mark.parametrize("column", ["key", "payload"])
+def test_large_values_of_a_dictionary_stay_within_memory(tmp_path, column):
+    """Files of some hundred KB whose rows, written one by one, are gigabytes."""
+    values = sorted(f"{i:05}" + "x" * 20_000 for i in range(40))
+    of_row = [i // 2500 for i in range(100_000)]
+    large = pyarrow.DictionaryArray.from_arrays(pyarrow.array(of_row, pyarrow.int32()), pyarrow.array(values))
+    rows = pyarrow.table({"key": large if column == "key" else pyarrow.array(range(100_000)),
+                          "payload": large if column == "payload" else pyarrow.array(range(100_000))})
+    source = tmp_path / "in.parquet"
+    pyarrow.parquet.write_table(rows, source, store_schema=False, max_rows_per_page=100_000,
+                                dictionary_pagesize_limit=8 << 20)
+    limit = 1536 << 20  # of addresses: libraries and threads have many that they do not use
+    merged = subprocess.run([BINARY, "merge", "-q", "--key", "key", "--memory-limit", "128MiB", source, source,
+                             "-o", tmp_path / "out.parquet"], capture_output=True, text=True,
+                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+    assert merged.returncode == 0, merged.stderr
+    seen = duckdb.sql(f"SELECT count(*), count(DISTINCT {column}), max(length({column})) "
+                      f"FROM '{tmp_path}/out.parquet'").fetchone()
+    assert seen == (200_000, 40, 20_005)

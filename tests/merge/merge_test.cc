@@ -133,6 +133,30 @@ TEST_F(MergeTest, UnitesSchemasByName) {
   EXPECT_EQ(without, 300u);
 }
 
+TEST_F(MergeTest, WhatIsNoFileIsNotReplaced) {
+  Dice dice(40);
+  Add(*RandomTable(dice, TwoColumns(), 10, options_.keys));
+  const std::string link = dir_.File("link.parquet");
+  std::filesystem::create_symlink(paths_[0], link);
+  for (const std::string& path : {dir_.File("out"), link}) {
+    const auto merged = MergeFiles(paths_, path, options_);
+    ASSERT_FALSE(merged.ok());
+    EXPECT_EQ(merged.error().code, "NOT_A_FILE");
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+}
+
+TEST_F(MergeTest, FilesOfAnEarlierMergeAreNotMixedWithItsOwn) {
+  Dice dice(41);
+  Add(*RandomTable(dice, TwoColumns(), 100, options_.keys));
+  options_.file_rows_max = options_.group_rows_max = 10;
+  EXPECT_EQ(Merged().size(), 100u);
+  options_.file_rows_max = 50;
+  const auto again = MergeFiles(paths_, out(), options_);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code, "OUTPUT_EXISTS");
+}
+
 TEST_F(MergeTest, TypesThatConflictAreAnErrorThatNamesBothFiles) {
   Dice dice(5);
   const std::string one = Add(*RandomTable(dice, TwoColumns(), 10, options_.keys));

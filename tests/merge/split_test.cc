@@ -108,6 +108,7 @@ class SplitTest : public ::testing::Test {
       seen.insert(seen.end(), some.begin(), some.end());
     }
     EXPECT_TRUE(seen == rows);
+    for (const MergedFile& file : merged->files) std::filesystem::remove(file.path);
   }
 
   TempDir dir_;

@@ -312,7 +312,7 @@ TEST_F(TimestampsTest, StatisticsAreOfTheConvertedTimes) {
   EXPECT_EQ(row, rows.size());
 }
 
-TEST_F(TimestampsTest, ArrowsSchemaIsKeptOnlyIfItIsTrue) {
+TEST_F(TimestampsTest, ArrowsSchemaTellsOfTheOutputsTypes) {
   for (int i = 0; i < 2; ++i) {
     TimeFile file = RandomTimes(dice_, Unit::MICRO, TimeEncoding::kPlain, 100, i * 1000);
     file.arrow_schema = true;
@@ -323,14 +323,14 @@ TEST_F(TimestampsTest, ArrowsSchemaIsKeptOnlyIfItIsTrue) {
     const auto& pairs = footer->key_value_metadata();
     return pairs != nullptr && pairs->Contains("ARROW:schema");
   };
-  for (const auto timestamps : {Timestamps::kKeep, Timestamps::kMicros}) {
+  for (const auto timestamps : {Timestamps::kKeep, Timestamps::kMicros, Timestamps::kMillis}) {
     options_.timestamps = timestamps;
-    ASSERT_NO_FATAL_FAILURE(ExpectMerged(Unit::MICRO));
+    const auto unit = timestamps == Timestamps::kMillis ? Unit::MILLI : Unit::MICRO;
+    ASSERT_NO_FATAL_FAILURE(ExpectMerged(unit));
     EXPECT_TRUE(has_schema());
+    const auto type = ReadTable(out())->GetColumnByName("ts")->type();
+    EXPECT_EQ(static_cast<const arrow::TimestampType&>(*type).unit(), unit);
   }
-  options_.timestamps = Timestamps::kMillis;
-  ASSERT_NO_FATAL_FAILURE(ExpectMerged(Unit::MILLI));
-  EXPECT_FALSE(has_schema());
 }
 
 }  // namespace

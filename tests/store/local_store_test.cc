@@ -178,6 +178,24 @@ TEST_P(LocalStoreTest, DeletingTheLastObjectRemovesItsFolders) {
   EXPECT_EQ(MustGet(*store_, "a/b/c/d"), "again");
 }
 
+TEST_P(LocalStoreTest, FoldersThatAreToStayDo) {
+  store_.reset();
+  LocalStoreOptions options;
+  options.root = dir_.path();
+  options.portable_calls_only = GetParam() == StoreKind::kPortable;
+  options.keeps = [](std::string_view directory) { return directory == "data/users"; };
+  store_ = OpenLocalStore(options, SystemClock()).value();
+  for (const char* key : {"data/users/hour=1/a", "data/users/b", "data/others/c"}) {
+    MustPut(*store_, key, "x");
+    ASSERT_TRUE(store_->Delete(key).ok());
+  }
+  EXPECT_FALSE(fs::exists(dir_.File("data/users/hour=1")));
+  EXPECT_FALSE(fs::exists(dir_.File("data/others")));
+  EXPECT_TRUE(fs::exists(dir_.File("data/users")));
+  MustPut(*store_, "data/users", "an object in its place");
+  EXPECT_EQ(Keys(*store_), std::vector<std::string>{"data/users"});
+}
+
 TEST_P(LocalStoreTest, FoldersRemovedByAnotherProgramAreMadeAgain) {
   MustPut(*store_, "a/b/c", "x");
   fs::remove_all(dir_.File("a"));
