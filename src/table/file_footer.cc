@@ -92,14 +92,16 @@ class Gather {
   bool nulls_known_ = true, bounds_known_ = true;
 };
 
-void AddEncodingProblems(const pq::ColumnChunkMetaData& chunk, const std::string& path,
-                         std::vector<std::string>& problems) {
+void AddEncodingProblems(const pq::ColumnChunkMetaData& chunk,
+                         const std::vector<std::string>& names,
+                         std::vector<ColumnProblem>& problems) {
   for (const pq::Encoding::type encoding : chunk.encodings()) {
     const bool split_ints = encoding == pq::Encoding::BYTE_STREAM_SPLIT &&
                             chunk.type() != pq::Type::DOUBLE && chunk.type() != pq::Type::FLOAT;
     if (encoding == pq::Encoding::DELTA_BYTE_ARRAY || split_ints) {
-      problems.push_back(fmt::format("the column '{}' is encoded as {}, which readers do not know",
-                                     path, pq::EncodingToString(encoding)));
+      problems.push_back({fmt::format("the column '{}' is encoded as {}, which readers do not know",
+                                      fmt::join(names, "."), pq::EncodingToString(encoding)),
+                          true});
       return;
     }
   }
@@ -123,7 +125,7 @@ Result<FileFooter> FromMetadata(const pq::FileMetaData& metadata, uint64_t file_
     for (size_t i = 0; i < columns.leaves.size(); ++i) {
       const auto chunk = group->ColumnChunk(columns.leaves[i].column);
       gathers[i].Add(*chunk);
-      if (g == 0) AddEncodingProblems(*chunk, columns.leaves[i].path, footer.problems);
+      if (g == 0) AddEncodingProblems(*chunk, columns.leaves[i].names, footer.problems);
     }
     if (group->num_columns() == 0 || group->num_rows() == 0) continue;  // no pages, no offsets
     const auto first = group->ColumnChunk(0);
@@ -142,7 +144,7 @@ Result<FileFooter> FromMetadata(const pq::FileMetaData& metadata, uint64_t file_
   std::sort(footer.split_offsets.begin(), footer.split_offsets.end());
   for (size_t i = 0; i < columns.leaves.size(); ++i) {
     LeafStats leaf;
-    leaf.path = columns.leaves[i].path;
+    leaf.names = std::move(columns.leaves[i].names);
     leaf.type = columns.leaves[i].type;
     leaf.stats = std::move(gathers[i]).Take();
     leaf.stats.field_id = columns.leaves[i].field_id;
@@ -209,14 +211,30 @@ Result<FileFooter> ReadFileFooter(const ReadRange& read, uint64_t file_bytes) {
   }
 }
 
+Schema SchemaWithoutNulls(const FileFooter& footer) {
+  Schema schema = footer.schema;
+  for (const LeafStats& leaf : footer.leaves) {
+    if (leaf.stats.nulls != 0) continue;
+    std::vector<Field>* fields = &schema.fields;
+    for (const std::string& name : leaf.names) {
+      const auto at = std::find_if(fields->begin(), fields->end(),
+                                   [&](const Field& field) { return field.name == name; });
+      at->required = true;
+      fields = &at->type.fields;
+    }
+  }
+  return schema;
+}
+
 Result<DataFile> DescribeFile(const FileFooter& footer, const Schema& schema,
                               const PartitionSpec& spec, MatchColumns match) {
   const bool by_id = footer.has_field_ids && match == MatchColumns::kByFieldIdIfAll;
-  const Evolution fits = TRY(EvolveSchema(schema, footer.schema, INT32_MAX / 2));
+  const Evolution fits = TRY(EvolveSchema(schema, SchemaWithoutNulls(footer), INT32_MAX / 2));
   if (fits.changed) {
     return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
                      "the file's columns are not all in the table's schema");
   }
+  if (by_id) TRY(CheckSameIds(schema, footer.schema));
   DataFile file;
   file.bytes = footer.bytes;
   file.rows = footer.rows;
@@ -224,14 +242,13 @@ Result<DataFile> DescribeFile(const FileFooter& footer, const Schema& schema,
   file.split_offsets = footer.split_offsets;
   for (const LeafStats& leaf : footer.leaves) {
     const Field* field =
-        by_id ? FindField(schema, leaf.stats.field_id) : FindField(schema, leaf.path);
-    const size_t dot = leaf.path.rfind('.');
-    const std::string_view name =
-        std::string_view(leaf.path).substr(dot == std::string::npos ? 0 : dot + 1);
-    if (field == nullptr || field->type.is_nested() || field->name != name) {
+        by_id ? FindField(schema, leaf.stats.field_id) : FindField(schema, leaf.names);
+    if (field == nullptr || field->type.is_nested() || field->name != leaf.names.back()) {
       return MakeError(
           ErrorKind::kInvalid, "SCHEMA_MISMATCH",
-          fmt::format("the column '{}' has another field id than the table's", leaf.path));
+          fmt::format("the column '{}' {}", fmt::join(leaf.names, "."),
+                      field == nullptr && !by_id ? "is a column of the table in another place"
+                                                 : "has another field id than the table's"));
     }
     ColumnStats stats = leaf.stats;
     stats.field_id = field->id;

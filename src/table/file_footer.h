@@ -16,9 +16,15 @@ namespace varve::table {
 
 // A column of the file that is under no list or map.
 struct LeafStats {
-  std::string path;  // "a.b"
+  std::vector<std::string> names;  // "a", "b": a field of a struct
   Type type;
   ColumnStats stats;  // field_id: the file's, 0 if it has none; bounds are not truncated
+};
+
+// What some reader of Iceberg or Delta would get wrong.
+struct ColumnProblem {
+  std::string text;  // a sentence about the column
+  bool ends_in_merge = false;
 };
 
 struct FileFooter {
@@ -28,8 +34,7 @@ struct FileFooter {
   bool has_field_ids = false;  // every field has one
   std::vector<LeafStats> leaves;
   std::vector<int64_t> split_offsets;
-  // Each is a sentence about a column that some reader of Iceberg or Delta would get wrong.
-  std::vector<std::string> problems;
+  std::vector<ColumnProblem> problems;
 };
 
 using ReadRange = std::function<Result<std::string>(uint64_t offset, uint64_t size)>;
@@ -38,6 +43,10 @@ inline constexpr uint64_t kFooterBytesMax = uint64_t{64} << 20;
 
 // kCorrupt, NOT_PARQUET or BAD_PARQUET.
 Result<FileFooter> ReadFileFooter(const ReadRange& read, uint64_t file_bytes);
+
+// The file's columns; those without a null are required, whatever the file says: they fit a table
+// that requires them.
+Schema SchemaWithoutNulls(const FileFooter& footer);
 
 enum class MatchColumns : uint8_t { kByFieldIdIfAll, kByName };
 

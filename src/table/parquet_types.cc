@@ -5,14 +5,18 @@
 #include <parquet/types.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/bytes.h"
 #include "table/bounds.h"
+#include "table/letter_case.h"
 
 namespace varve::table {
 namespace {
 
 namespace pq = ::parquet;
+
+constexpr int32_t kUnsignedDigits = 20;  // of 64 bits
 
 Type Simple(TypeId id) {
   Type type;
@@ -25,18 +29,33 @@ class Reader {
   Result<FileColumns> Read(const pq::SchemaDescriptor& schema) {
     const pq::schema::GroupNode& root = *schema.group_node();
     for (int i = 0; i < root.field_count(); ++i) {
-      out_.schema.fields.push_back(TRY(ReadField(*root.field(i), "", 1, true)));
+      AddField(TRY(ReadField(*root.field(i), {}, 1, true)), out_.schema.fields);
     }
+    CheckCase(out_.schema.fields, {});
+    if (const auto name = AmbiguousName(out_.schema)) Problem({*name}, "has another's name");
     return std::move(out_);
   }
 
  private:
-  void Problem(std::string_view path, std::string_view what) {
-    out_.problems.push_back(fmt::format("the column '{}' {}", path, what));
+  using Names = std::vector<std::string>;
+
+  void Problem(const Names& names, std::string_view what, bool ends_in_merge = false) {
+    out_.problems.push_back(
+        {fmt::format("the column '{}' {}", fmt::join(names, "."), what), ends_in_merge});
   }
 
-  Result<Field> ReadField(const pq::schema::Node& node, const std::string& parent, int depth,
-                          bool single) {
+  static Error Unsupported(const Names& names, std::string_view what) {
+    return MakeError(ErrorKind::kInvalid, "UNSUPPORTED_COLUMN",
+                     fmt::format("the column '{}' {}", fmt::join(names, "."), what));
+  }
+
+  void AddField(std::optional<Field> field, std::vector<Field>& fields) {
+    if (field) fields.push_back(std::move(*field));
+  }
+
+  // Nothing: it has no type.
+  Result<std::optional<Field>> ReadField(const pq::schema::Node& node, Names names, int depth,
+                                         bool single) {
     if (depth > kSchemaDepthMax || ++fields_ > kSchemaFieldsMax) {
       return MakeError(ErrorKind::kInvalid, "SCHEMA_TOO_LARGE",
                        "the file's schema is too deep or too wide");
@@ -46,58 +65,71 @@ class Reader {
     field.required = node.is_required();
     field.id = std::max(node.field_id(), 0);
     if (node.field_id() <= 0) out_.has_field_ids = false;
-    const std::string path = parent + field.name;
+    names.push_back(field.name);
     if (node.is_group()) {
-      field.type =
-          TRY(ReadGroup(static_cast<const pq::schema::GroupNode&>(node), path, depth, single));
-      return field;
+      auto type =
+          TRY(ReadGroup(static_cast<const pq::schema::GroupNode&>(node), names, depth, single));
+      if (!type) return std::optional<Field>();
+      field.type = std::move(*type);
+      return std::optional(std::move(field));
     }
-    if (node.is_repeated()) {
-      return MakeError(ErrorKind::kInvalid, "UNSUPPORTED_COLUMN",
-                       fmt::format("the column '{}' is repeated without being a list", path));
-    }
+    if (node.is_repeated()) return Unsupported(names, "is repeated without being a list");
     LeafType leaf;
     leaf.column = column_++;
     leaf.field_id = field.id;
-    leaf.path = path;
+    leaf.names = std::move(names);
+    if (node.logical_type() != nullptr && node.logical_type()->is_null()) {
+      Problem(leaf.names, "has no type, as all its values are null", true);
+      return std::optional<Field>();
+    }
     ReadLeaf(static_cast<const pq::schema::PrimitiveNode&>(node), leaf);
     field.type = leaf.type;
     if (single) out_.leaves.push_back(std::move(leaf));
-    return field;
+    return std::optional(std::move(field));
   }
 
-  Result<Type> ReadGroup(const pq::schema::GroupNode& group, const std::string& path, int depth,
-                         bool single) {
+  Result<std::optional<Type>> ReadGroup(const pq::schema::GroupNode& group, const Names& names,
+                                        int depth, bool single) {
     const auto& logical = group.logical_type();
     const bool list = logical != nullptr && logical->is_list();
     const bool map = logical != nullptr && logical->is_map();
     if (!list && !map) {
       if (group.is_repeated() || group.field_count() == 0) {
-        return MakeError(ErrorKind::kInvalid, "UNSUPPORTED_COLUMN",
-                         fmt::format("the column '{}' is a group that is no struct", path));
+        return Unsupported(names, "is a group that is no struct");
       }
       Type type = Simple(TypeId::kStruct);
       for (int i = 0; i < group.field_count(); ++i) {
-        type.fields.push_back(TRY(ReadField(*group.field(i), path + ".", depth + 1, single)));
+        AddField(TRY(ReadField(*group.field(i), names, depth + 1, single)), type.fields);
       }
-      return type;
+      CheckCase(type.fields, names);
+      return type.fields.empty() ? std::optional<Type>() : std::optional(std::move(type));
     }
     const bool regular =
         group.field_count() == 1 && group.field(0)->is_group() && group.field(0)->is_repeated();
     const int wanted = list ? 1 : 2;
     if (!regular ||
         static_cast<const pq::schema::GroupNode&>(*group.field(0)).field_count() != wanted) {
-      return MakeError(ErrorKind::kInvalid, "UNSUPPORTED_COLUMN",
-                       fmt::format("the column '{}' is a list or map of an old form", path));
+      return Unsupported(names, "is a list or map of an old form");
     }
     const auto& items = static_cast<const pq::schema::GroupNode&>(*group.field(0));
     Type type = Simple(list ? TypeId::kList : TypeId::kMap);
     for (int i = 0; i < wanted; ++i) {
-      Field item = TRY(ReadField(*items.field(i), path + ".", depth + 1, false));
-      item.name = list ? "element" : i == 0 ? "key" : "value";
-      type.fields.push_back(std::move(item));
+      auto item = TRY(ReadField(*items.field(i), names, depth + 1, false));
+      if (!item) return std::optional<Type>();
+      item->name = list ? "element" : i == 0 ? "key" : "value";
+      type.fields.push_back(std::move(*item));
     }
-    return type;
+    return std::optional(std::move(type));
+  }
+
+  void CheckCase(const std::vector<Field>& fields, const Names& parent) {
+    std::set<std::string> seen;
+    for (const Field& field : fields) {
+      if (seen.insert(FoldCase(field.name)).second) continue;
+      Names names = parent;
+      names.push_back(field.name);
+      Problem(names, "differs from another only in case");
+    }
   }
 
   void ReadLeaf(const pq::schema::PrimitiveNode& node, LeafType& leaf) {
@@ -110,7 +142,7 @@ class Reader {
       leaf.type.scale = decimal.scale();
       leaf.integer_decimal =
           node.physical_type() == pq::Type::INT32 || node.physical_type() == pq::Type::INT64;
-      if (decimal.precision() > 38) Problem(leaf.path, "has more than 38 digits");
+      if (decimal.precision() > 38) Problem(leaf.names, "has more than 38 digits");
       return;
     }
     switch (node.physical_type()) {
@@ -124,7 +156,7 @@ class Reader {
       case pq::Type::INT96:
         leaf.type.id = TypeId::kTimestamptz;
         leaf.has_order = false;
-        return Problem(leaf.path, "is an INT96 timestamp");
+        return Problem(leaf.names, "is an INT96 timestamp", true);
       case pq::Type::FLOAT:
         leaf.type.id = TypeId::kFloat;
         return;
@@ -139,11 +171,11 @@ class Reader {
       case pq::Type::FIXED_LEN_BYTE_ARRAY:
         leaf.type.id = logical.is_UUID() ? TypeId::kUuid : TypeId::kFixed;
         leaf.type.length = leaf.type.id == TypeId::kFixed ? node.type_length() : 0;
-        if (logical.is_float16()) Problem(leaf.path, "is a 16-bit float");
+        if (logical.is_float16()) Problem(leaf.names, "is a 16-bit float");
         return;
       default:
         leaf.has_order = false;
-        return Problem(leaf.path, "has a physical type that is not known");
+        return Problem(leaf.names, "has a physical type that is not known");
     }
   }
 
@@ -153,38 +185,41 @@ class Reader {
     if (logical.is_time()) {
       leaf.type.id = TypeId::kTime;
       leaf.has_order = false;
-      Problem(leaf.path, "is a time in milliseconds, not microseconds");
+      Problem(leaf.names, "is a time in milliseconds, not microseconds");
     }
     if (!logical.is_int()) return;
     const auto& number = static_cast<const pq::IntLogicalType&>(logical);
     if (!number.is_signed() && number.bit_width() == 32) {
+      leaf.type.id = TypeId::kLong;
       leaf.has_order = false;
-      Problem(leaf.path, "is an unsigned 32-bit number");
+      Problem(leaf.names, "is an unsigned 32-bit number");
     }
   }
 
   void Int64(const pq::LogicalType& logical, LeafType& leaf) {
     leaf.type.id = TypeId::kLong;
     if (logical.is_int() && !static_cast<const pq::IntLogicalType&>(logical).is_signed()) {
+      leaf.type = Simple(TypeId::kDecimal);
+      leaf.type.precision = kUnsignedDigits;
       leaf.has_order = false;
-      return Problem(leaf.path, "is an unsigned 64-bit number");
+      return Problem(leaf.names, "is an unsigned 64-bit number");
     }
     if (logical.is_time()) {
       leaf.type.id = TypeId::kTime;
       const auto& time = static_cast<const pq::TimeLogicalType&>(logical);
       if (time.time_unit() == pq::LogicalType::TimeUnit::MICROS) return;
       leaf.has_order = false;
-      return Problem(leaf.path, "is a time in nanoseconds, not microseconds");
+      return Problem(leaf.names, "is a time in nanoseconds, not microseconds");
     }
     if (!logical.is_timestamp()) return;
     const auto& stamp = static_cast<const pq::TimestampLogicalType&>(logical);
     leaf.type.id = stamp.is_adjusted_to_utc() ? TypeId::kTimestamptz : TypeId::kTimestamp;
     if (stamp.time_unit() == pq::LogicalType::TimeUnit::MILLIS) {
       leaf.micros_per_unit = 1000;
-      Problem(leaf.path, "is a timestamp in milliseconds, not microseconds");
+      Problem(leaf.names, "is a timestamp in milliseconds, not microseconds", true);
     } else if (stamp.time_unit() == pq::LogicalType::TimeUnit::NANOS) {
       leaf.units_per_micro = 1000;
-      Problem(leaf.path, "is a timestamp in nanoseconds, not microseconds");
+      Problem(leaf.names, "is a timestamp in nanoseconds, not microseconds", true);
     }
   }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "table/file_footer.h"
 #include "table/schema.h"
 
 namespace parquet {
@@ -19,7 +20,7 @@ namespace varve::table {
 struct LeafType {
   int column = 0;  // in the file
   int32_t field_id = 0;
-  std::string path;
+  std::vector<std::string> names;
   Type type;
   int64_t micros_per_unit = 1;   // of a timestamp that is coarser than micros
   int64_t units_per_micro = 1;   // of one that is finer
@@ -30,11 +31,12 @@ struct LeafType {
   std::optional<std::string> Value(const std::string& plain) const;
 };
 
+// A column that the file has no type for, as all its values are null, is not among them.
 struct FileColumns {
   Schema schema;
   bool has_field_ids = true;
   std::vector<LeafType> leaves;  // those under no list or map
-  std::vector<std::string> problems;
+  std::vector<ColumnProblem> problems;
 };
 
 Result<FileColumns> ReadFileColumns(const ::parquet::SchemaDescriptor& schema);

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
+
+#include "table/letter_case.h"
 
 namespace varve::table {
 namespace {
@@ -60,6 +63,16 @@ void AssignIn(std::vector<Field>& fields, int32_t& last) {
   for (Field& field : fields) AssignIn(field.type.fields, last);
 }
 
+std::optional<std::string> RepeatedIn(const std::vector<Field>& fields, const std::string& parent,
+                                      std::set<std::string>& seen) {
+  for (const Field& field : fields) {
+    const std::string name = parent + field.name;
+    if (!seen.insert(name).second) return name;
+    if (auto inner = RepeatedIn(field.type.fields, name + ".", seen)) return inner;
+  }
+  return std::nullopt;
+}
+
 Error Mismatch(const std::string& path, const Type& table, const Type& file) {
   return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
                    fmt::format("the column '{}' is {} in the table and {} in the file", path,
@@ -73,9 +86,24 @@ bool IsWider(const Type& wide, const Type& narrow) {
          wide.scale == narrow.scale && wide.precision > narrow.precision;
 }
 
+Status CheckNewName(const std::vector<Field>& fields, const std::string& name,
+                    const std::string& path) {
+  const std::string folded = FoldCase(name);
+  for (const Field& field : fields) {
+    if (FoldCase(field.name) != folded) continue;
+    return MakeError(
+        ErrorKind::kInvalid, "SCHEMA_MISMATCH",
+        fmt::format("the column '{}' differs from '{}' only in case", path, field.name));
+  }
+  return {};
+}
+
 class Evolver {
  public:
-  explicit Evolver(int32_t last) { out_.last_column_id = last; }
+  Evolver(const Schema& current, int32_t last)
+      : identifiers_(current.identifier_ids.begin(), current.identifier_ids.end()) {
+    out_.last_column_id = last;
+  }
 
   // by_position: a list's element, a map's key and value.
   Status Fields(std::vector<Field>& table, const std::vector<Field>& file,
@@ -88,6 +116,7 @@ class Evolver {
       const bool may_be_missing = other == nullptr || !other->required;
       const bool is_key = by_position && table.size() == 2 && i == 0;
       if (table[i].required && may_be_missing && !is_key) {
+        if (identifiers_.contains(table[i].id)) return NeedsValues(parent + table[i].name);
         table[i].required = false;
         out_.changed = true;
       }
@@ -98,6 +127,7 @@ class Evolver {
       const bool known = std::any_of(table.begin(), table.end(),
                                      [&](const Field& one) { return one.name == field.name; });
       if (known) continue;
+      TRY(CheckNewName(table, field.name, parent + field.name));
       std::vector<Field> added = {field};
       added[0].required = false;
       AssignIn(added, out_.last_column_id);
@@ -110,6 +140,13 @@ class Evolver {
   Evolution out_;
 
  private:
+  static Error NeedsValues(const std::string& path) {
+    return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
+                     fmt::format("the column '{}' tells the table's rows apart: a file that lacks "
+                                 "it, or has nulls in it, does not fit",
+                                 path));
+  }
+
   Status Types(Type& table, const Type& file, const std::string& path) {
     if (table.is_nested() || file.is_nested()) {
       if (table.id != file.id) return Mismatch(path, table, file);
@@ -121,7 +158,28 @@ class Evolver {
     out_.changed = out_.widened = true;
     return {};
   }
+
+  const std::set<int32_t> identifiers_;
 };
+
+// by_position: a list's element, a map's key and value.
+Status CheckIdsIn(const std::vector<Field>& table, const std::vector<Field>& file,
+                  const std::string& parent, bool by_position) {
+  for (size_t i = 0; i < file.size(); ++i) {
+    const Field* same = nullptr;
+    for (size_t j = 0; j < table.size(); ++j) {
+      if (by_position ? i == j : table[j].name == file[i].name) same = &table[j];
+    }
+    if (same == nullptr || same->id != file[i].id) {
+      return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
+                       fmt::format("the column '{}{}' has another field id than the table's",
+                                   parent, file[i].name));
+    }
+    TRY(CheckIdsIn(same->type.fields, file[i].type.fields, parent + file[i].name + ".",
+                   same->type.id != TypeId::kStruct));
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -199,17 +257,43 @@ const Field* FindField(const Schema& schema, std::string_view path) {
   return found;
 }
 
+const Field* FindField(const Schema& schema, const std::vector<std::string>& names) {
+  const std::vector<Field>* fields = &schema.fields;
+  const Field* found = nullptr;
+  for (const std::string& name : names) {
+    const auto at = std::find_if(fields->begin(), fields->end(),
+                                 [&](const Field& field) { return field.name == name; });
+    if (at == fields->end()) return nullptr;
+    found = &*at;
+    fields = &found->type.fields;
+  }
+  return found;
+}
+
 int32_t AssignIds(Schema& schema, int32_t last) {
   AssignIn(schema.fields, last);
   return last;
 }
 
+std::optional<std::string> AmbiguousName(const Schema& schema) {
+  std::set<std::string> seen;
+  return RepeatedIn(schema.fields, "", seen);
+}
+
 Result<Evolution> EvolveSchema(const Schema& current, const Schema& file, int32_t last_column_id) {
-  Evolver evolver(last_column_id);
+  Evolver evolver(current, last_column_id);
   Schema schema = current;
   TRY(evolver.Fields(schema.fields, file.fields, "", false));
+  if (const auto name = evolver.out_.changed ? AmbiguousName(schema) : std::nullopt; name) {
+    return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
+                     fmt::format("'{}' would be the name of two columns", *name));
+  }
   evolver.out_.schema = std::move(schema);
   return std::move(evolver.out_);
+}
+
+Status CheckSameIds(const Schema& table, const Schema& file) {
+  return CheckIdsIn(table.fields, file.fields, "", false);
 }
 
 }  // namespace varve::table

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,12 @@ Result<Type> ParsePrimitive(std::string_view name);
 const Field* FindField(const Schema& schema, int32_t id);
 // A column by its name; a field of a struct as "a.b".
 const Field* FindField(const Schema& schema, std::string_view path);
+// The same, where names may have dots of their own.
+const Field* FindField(const Schema& schema, const std::vector<std::string>& names);
+
+// A name that two columns have, written with the names of the structs around them ("a.b", and a
+// field b of a): Iceberg's libraries refuse such a schema. Nothing: there is none.
+std::optional<std::string> AmbiguousName(const Schema& schema);
 
 // Gives each field, nested ones too, the next id after last; returns the last one given.
 int32_t AssignIds(Schema& schema, int32_t last);
@@ -79,8 +86,14 @@ struct Evolution {
 
 // What the table's schema must become so that a file with these columns (matched by name) fits:
 // new columns are added as optional ones, int → long, float → double and more decimal digits are
-// taken, a required column that the file lacks or may have as null becomes optional. A column that
-// the file has narrower stays as it is. kInvalid, SCHEMA_MISMATCH: the types cannot meet.
+// taken, a required column that the file lacks or may have as null becomes optional, unless it is
+// one that tells rows apart. A column that the file has narrower stays as it is. kInvalid,
+// SCHEMA_MISMATCH: the types cannot meet, or a new column's name is another's but for case, which
+// many readers take for one.
 Result<Evolution> EvolveSchema(const Schema& current, const Schema& file, int32_t last_column_id);
+
+// Each of the file's fields has the id of the table's field of that name. kInvalid,
+// SCHEMA_MISMATCH.
+Status CheckSameIds(const Schema& table, const Schema& file);
 
 }  // namespace varve::table

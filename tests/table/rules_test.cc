@@ -5,6 +5,7 @@
 #include "core/bytes.h"
 #include "table/bounds.h"
 #include "table/delta/state.h"
+#include "table/file_footer.h"
 #include "table/iceberg/commit.h"
 #include "table/iceberg/metadata.h"
 
@@ -117,6 +118,40 @@ TEST(Schema, NewColumnsAreAddedAndNarrowOnesWidened) {
   EXPECT_EQ(again->schema.fields[0].type.id, TypeId::kLong);
   narrow.fields = {Column("a", TypeId::kString)};
   EXPECT_EQ(EvolveSchema(table, narrow, last).error().code, "SCHEMA_MISMATCH");
+}
+
+TEST(Schema, NamesThatDifferInCaseAloneAreNotAdded) {
+  Schema table, file;
+  table.fields = {Column("id", TypeId::kInt)};
+  AssignIds(table, 0);
+  file.fields = {Column("ID", TypeId::kInt)};
+  EXPECT_EQ(EvolveSchema(table, file, 1).error().code, "SCHEMA_MISMATCH");
+}
+
+TEST(Schema, WhatTellsRowsApartStaysRequired) {
+  Schema table, file;
+  table.fields = {Column("id", TypeId::kInt, true), Column("n", TypeId::kInt, true)};
+  AssignIds(table, 0);
+  table.identifier_ids = {1};
+  file.fields = {Column("id", TypeId::kInt, true)};
+  EXPECT_TRUE(EvolveSchema(table, file, 2).ok());  // n may become optional
+  file.fields = {Column("id", TypeId::kInt)};
+  EXPECT_EQ(EvolveSchema(table, file, 2).error().code, "SCHEMA_MISMATCH");
+}
+
+TEST(Schema, AFileWithoutNullsFitsAColumnThatIsRequired) {
+  FileFooter footer;
+  footer.schema.fields = {Column("a", TypeId::kInt), Column("b", TypeId::kInt),
+                          Column("c", TypeId::kInt)};
+  for (const char* name : {"a", "b", "c"}) {
+    footer.leaves.emplace_back();
+    footer.leaves.back().names = {name};
+  }
+  footer.leaves[0].stats.nulls = 0;
+  footer.leaves[1].stats.nulls = 1;  // of the third it is not known
+  const Schema schema = SchemaWithoutNulls(footer);
+  EXPECT_TRUE(schema.fields[0].required);
+  EXPECT_FALSE(schema.fields[1].required || schema.fields[2].required);
 }
 
 TEST(Partition, Trap20FoldersHaveSafeNamesOnly) {
@@ -263,6 +298,32 @@ TEST(Delta, Trap26StatisticsAreIsoTimesAndOmitTextThatWasCut) {
             R"({"numRecords":3,"minValues":{"ts":"2026-02-02T14:00:00.000Z","s":"aaa","d":1.0,)"
             R"("m":-0.05},"maxValues":{"ts":"2026-02-02T14:00:00.001Z","d":1.0,"m":123.45},)"
             R"("nullCount":{"s":1}})");
+}
+
+TEST(Delta, ATableWithPartitionColumnsTakesNoFilesButGivesThemUp) {
+  Schema schema;
+  schema.fields = {Column("id", TypeId::kLong), Column("w", TypeId::kString)};
+  delta::Commit first = delta::CreateCommit("i", "t", schema, {}, "c", 1).value();
+  first.table->partition_columns = {"w"};
+  delta::Add theirs;
+  theirs.path = "w=eu/a.parquet";
+  theirs.partition = {{"w", "eu"}};
+  first.adds = {theirs};
+  delta::State state;
+  ASSERT_TRUE(state.Apply(0, first).ok());
+  delta::Change change;
+  change.removes = {theirs.path};
+  const auto removed = delta::BuildCommit(state, change, 1);
+  ASSERT_TRUE(removed.ok()) << removed.error().message;
+  EXPECT_EQ(removed->commit.removes[0].partition, theirs.partition);
+  change.adds.emplace_back();
+  change.adds[0].path = "b.parquet";
+  const auto refused = delta::BuildCommit(state, change, 1);
+  EXPECT_EQ(refused.error().code, "PARTITIONING_UNSUPPORTED");
+  EXPECT_NE(refused.error().message.find("'w'"), std::string::npos);
+  change.txn = delta::Txn{.app_id = "done", .version = 1};
+  state.txns["done"] = *change.txn;
+  EXPECT_TRUE(delta::BuildCommit(state, change, 1)->already_done) << "before there were any";
 }
 
 TEST(Delta, ProtocolsThatAreNotOursAreRefused) {

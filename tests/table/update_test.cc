@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "table/iceberg/commit.h"
+#include "table/iceberg/name_mapping.h"
 
 namespace varve::table::iceberg {
 namespace {

@@ -5,12 +5,14 @@
 #include <charconv>
 
 #include "core/version.h"
+#include "table/delta/partition_columns.h"
 #include "table/json_reading.h"
 
 namespace varve::table::delta {
 namespace {
 
 constexpr const char* kCommitId = "varveCommitId";
+constexpr const char* kInformed = "varveInformed";
 
 Error Conflict(std::string code, std::string message) {
   return MakeError(ErrorKind::kConflict, std::move(code), std::move(message));
@@ -18,7 +20,7 @@ Error Conflict(std::string code, std::string message) {
 
 std::string InfoJson(const std::string& operation,
                      const std::map<std::string, std::string>& parameters,
-                     const std::string& commit_id, int64_t now_ms) {
+                     const std::string& commit_id, int64_t now_ms, bool informed = false) {
   nlohmann::ordered_json info;
   info["timestamp"] = now_ms;
   info["operation"] = operation;
@@ -27,6 +29,7 @@ std::string InfoJson(const std::string& operation,
   info["engineInfo"] = "varve/" + std::string(Version());
   info["txnId"] = commit_id;
   info[kCommitId] = commit_id;
+  if (informed) info[kInformed] = "true";
   return info.dump();
 }
 
@@ -63,6 +66,7 @@ Status State::Apply(int64_t next, const Commit& commit) {
   }
   for (const Txn& txn : commit.txns) txns[txn.app_id] = txn;
   version = next;
+  if (IsInformed(commit)) informed_version = next;
   if (const int64_t time = TimestampOf(commit); time > 0) timestamp_ms = time;
   return {};
 }
@@ -80,9 +84,10 @@ Result<Built> BuildCommit(const State& base, const Change& change, int64_t now_m
   if (change.old_schema_json && *change.old_schema_json != base.table.schema_json) {
     return Conflict("TABLE_CHANGED", "the table's schema has changed");
   }
+  if (!change.adds.empty()) TRY(CheckTakesFiles(base.table));
   Commit& commit = built.commit;
   commit.info_json = InfoJson(change.operation, change.parameters, change.commit_id,
-                              std::max(now_ms, base.timestamp_ms));
+                              std::max(now_ms, base.timestamp_ms), change.informed);
   commit.table = change.table;
   if (change.table) {
     Protocol needed = ProtocolFor(TRY(SchemaFromJson(change.table->schema_json)));
@@ -135,6 +140,7 @@ Result<Commit> CreateCommit(const std::string& id, const std::string& name, cons
 }
 
 std::string CommitIdOf(const Commit& commit) { return TextOf(InfoOf(commit), kCommitId); }
+bool IsInformed(const Commit& commit) { return TextOf(InfoOf(commit), kInformed) == "true"; }
 std::string OperationOf(const Commit& commit) { return TextOf(InfoOf(commit), "operation"); }
 
 int64_t TimestampOf(const Commit& commit) {

@@ -18,7 +18,8 @@ namespace varve::table::delta {
 
 struct State {
   int64_t version = -1;
-  int64_t timestamp_ms = 0;  // of the last commit
+  int64_t timestamp_ms = 0;       // of the last commit
+  int64_t informed_version = -1;  // the last that IsInformed, as far as commits were read
   Protocol protocol;
   TableInfo table;
   std::unordered_map<std::string, Add> files;  // by path, as in the log
@@ -41,6 +42,7 @@ struct Change {
   std::optional<TableInfo> table;              // a new schema or configuration
   std::optional<std::string> old_schema_json;  // that it was made from, and must be there still
   bool data_change = true;                     // false: a compaction; the rows are the same
+  bool informed = false;                       // as IsInformed says
 };
 
 struct Built {
@@ -48,7 +50,7 @@ struct Built {
   Commit commit;
 };
 
-// kConflict: SOURCE_NOT_LIVE, FILE_ALREADY_LIVE, TABLE_CHANGED.
+// kConflict: SOURCE_NOT_LIVE, FILE_ALREADY_LIVE, TABLE_CHANGED; kInvalid: CheckTakesFiles.
 Result<Built> BuildCommit(const State& base, const Change& change, int64_t now_ms);
 
 // Version 0: a table of this schema, and nothing in it.
@@ -56,8 +58,10 @@ Result<Commit> CreateCommit(const std::string& id, const std::string& name, cons
                             const std::map<std::string, std::string>& configuration,
                             const std::string& commit_id, int64_t now_ms);
 
-// The commit's own nonce; empty if it has none.
+// The commit's own nonce; empty if it has none, being another program's.
 std::string CommitIdOf(const Commit& commit);
+// It was made in the knowledge of all commits before it: none of them need be looked at again.
+bool IsInformed(const Commit& commit);
 int64_t TimestampOf(const Commit& commit);  // of its commitInfo; 0: none
 std::string OperationOf(const Commit& commit);
 

@@ -9,6 +9,7 @@
 
 #include "core/bytes.h"
 #include "table/iceberg/manifest_merge.h"
+#include "table/iceberg/name_mapping.h"
 
 namespace varve::table::iceberg {
 namespace {
@@ -51,7 +52,8 @@ class Builder {
         read_(read),
         sequence_number_(base.last_sequence_number + 1),
         sync_(Sha256(change.commit_id).substr(0, 16)),
-        added_(base, change.snapshot_id, sequence_number_, Name("a"), sync_, true),
+        added_(base, change.snapshot_id, sequence_number_,
+               Name(fmt::format("a{}-", base.current_schema_id)), sync_, true),
         rewritten_(base, change.snapshot_id, sequence_number_,
                    Name(fmt::format("r{}-", attempt.number)), sync_, false) {}
 
@@ -108,8 +110,7 @@ class Builder {
   Status LoadCarried() {
     const Snapshot* current = base_.current();
     if (current == nullptr) return {};
-    const std::string bytes = TRY(read_(current->manifest_list));
-    for (ManifestFile& row : TRY(ReadManifestList(bytes))) {
+    for (ManifestFile& row : TRY(ReadManifestsOf(*current, read_))) {
       if (row.content != 0 && !change_.removed.empty()) {
         return Conflict("DELETE_FILES_PRESENT",
                         "the table has delete files, which a replace would lose");
@@ -374,17 +375,20 @@ Result<TableMetadata> WithProperties(const TableMetadata& base, const std::strin
 }
 
 Status ForEachLive(const TableMetadata& metadata, const Snapshot& snapshot, const ReadObject& read,
-                   EntryDetail detail, const std::function<Status(ManifestEntry&&)>& entry) {
-  const std::string bytes = TRY(read(snapshot.manifest_list));
-  for (const ManifestFile& row : TRY(ReadManifestList(bytes))) {
-    if (row.content != 0) {
-      if (!row.has_live()) continue;
+                   EntryDetail detail, const std::function<Status(ManifestEntry&&)>& entry,
+                   const std::function<Status(ManifestEntry&&)>& deletes) {
+  for (const ManifestFile& row : TRY(ReadManifestsOf(snapshot, read))) {
+    const bool is_data = row.content == 0;
+    if (!is_data && !row.has_live()) continue;
+    if (!is_data && !deletes) {
       return MakeError(ErrorKind::kInvalid, "DELETE_FILES_PRESENT",
                        "the table has delete files, which are not known here");
     }
-    TRY(ReadEntries(metadata, row, read, detail, [&](ManifestEntry&& one) -> Status {
-      return one.is_live() ? entry(std::move(one)) : Status();
-    }));
+    TRY(ReadEntries(metadata, row, read, is_data ? detail : EntryDetail::kPathsOnly,
+                    [&](ManifestEntry&& one) -> Status {
+                      if (!one.is_live()) return {};
+                      return is_data ? entry(std::move(one)) : deletes(std::move(one));
+                    }));
   }
   return {};
 }

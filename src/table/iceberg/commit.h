@@ -9,7 +9,9 @@
 //     All others are carried as they are; those without live files are dropped. When many small
 //     ones have gathered, they are merged.
 //  4. Added files go into manifests of their own, whose names and bytes are the same in each
-//     attempt, so that a retry puts the list and the metadata only.
+//  attempt
+//     that finds the schema as it was (the names have its id, for it is in their headers), so that
+//     a retry puts the list and the metadata only.
 //  5. The snapshot with its counts, the manifest list, the next metadata; CheckMetadata.
 #pragma once
 
@@ -104,7 +106,10 @@ Result<TableMetadata> WithProperties(const TableMetadata& base, const std::strin
 TableMetadata Follow(const TableMetadata& base, const std::string& base_location, int64_t now_ms);
 
 // The live files of a snapshot, in the manifests' order. entry may stop the reading with an error.
+// deletes: for its delete files, whose paths alone are read; none: they are refused, kInvalid,
+// DELETE_FILES_PRESENT, for the files alone do not tell the table's rows.
 Status ForEachLive(const TableMetadata& metadata, const Snapshot& snapshot, const ReadObject& read,
-                   EntryDetail detail, const std::function<Status(ManifestEntry&&)>& entry);
+                   EntryDetail detail, const std::function<Status(ManifestEntry&&)>& entry,
+                   const std::function<Status(ManifestEntry&&)>& deletes = {});
 
 }  // namespace varve::table::iceberg

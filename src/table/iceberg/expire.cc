@@ -53,16 +53,14 @@ Result<Unreferenced> FindUnreferenced(const Expiry& expiry, const ReadObject& re
   std::unordered_set<std::string> kept_manifests;
   std::vector<ManifestFile> kept_rows;
   for (const Snapshot& snapshot : expiry.next.snapshots) {
-    const std::string bytes = TRY(read(snapshot.manifest_list));
-    for (ManifestFile& row : TRY(ReadManifestList(bytes))) {
+    for (ManifestFile& row : TRY(ReadManifestsOf(snapshot, read))) {
       if (kept_manifests.insert(row.path).second) kept_rows.push_back(std::move(row));
     }
   }
   std::unordered_set<std::string> seen, candidates;
   for (const Snapshot& snapshot : expiry.expired) {
     out.manifest_lists.push_back(snapshot.manifest_list);
-    const std::string bytes = TRY(read(snapshot.manifest_list));
-    for (const ManifestFile& row : TRY(ReadManifestList(bytes))) {
+    for (const ManifestFile& row : TRY(ReadManifestsOf(snapshot, read))) {
       if (kept_manifests.contains(row.path) || !seen.insert(row.path).second) continue;
       out.manifests.push_back(row.path);
       TRY(ReadEntries(expiry.next, row, read, EntryDetail::kPathsOnly,

@@ -1,7 +1,5 @@
 #include "table/iceberg/json_types.h"
 
-#include <algorithm>
-
 #include "table/iceberg/metadata.h"
 
 namespace varve::table::iceberg {
@@ -102,38 +100,6 @@ Result<Type> TypeFrom(const Json& json, int depth) {
   return type;
 }
 
-// The old mapping's entry of the field; empty where it has none.
-const OrderedJson& EntryOf(const OrderedJson& mapping, int32_t field_id) {
-  static const OrderedJson none = OrderedJson::object();
-  if (!mapping.is_array()) return none;
-  for (const OrderedJson& one : mapping) {
-    if (one.is_object() && one.value("field-id", OrderedJson()) == field_id) return one;
-  }
-  return none;
-}
-
-// A column keeps the names it had, but for those that are another's now.
-OrderedJson MappingOf(const std::vector<Field>& fields, const OrderedJson& old) {
-  OrderedJson out = OrderedJson::array();
-  for (const Field& field : fields) {
-    const OrderedJson before = EntryOf(old, field.id);
-    OrderedJson one;
-    one["field-id"] = field.id;
-    one["names"] = {field.name};
-    for (const OrderedJson& name : before.value("names", OrderedJson::array())) {
-      const bool taken =
-          !name.is_string() || std::any_of(fields.begin(), fields.end(),
-                                           [&](const Field& other) { return name == other.name; });
-      if (!taken) one["names"].push_back(name);
-    }
-    if (!field.type.fields.empty()) {
-      one["fields"] = MappingOf(field.type.fields, before.value("fields", OrderedJson()));
-    }
-    out.push_back(std::move(one));
-  }
-  return out;
-}
-
 }  // namespace
 
 OrderedJson ToJson(const Schema& schema) {
@@ -227,9 +193,5 @@ Result<SortOrder> OrderFrom(const Json& json) {
 
 std::string SchemaJson(const Schema& schema) { return ToJson(schema).dump(); }
 std::string SpecFieldsJson(const PartitionSpec& spec) { return FieldsToJson(spec).dump(); }
-
-std::string NameMappingJson(const Schema& schema, std::string_view old) {
-  return MappingOf(schema.fields, OrderedJson::parse(old, nullptr, false)).dump();
-}
 
 }  // namespace varve::table::iceberg

@@ -54,6 +54,13 @@ ManifestEntry AsExisting(ManifestEntry entry) {
   return entry;
 }
 
+Result<std::vector<ManifestFile>> ReadManifestsOf(const Snapshot& snapshot,
+                                                  const ReadObject& read) {
+  auto rows = ReadManifestList(TRY(read(snapshot.manifest_list)));
+  if (rows.ok()) return rows;
+  return std::move(rows).error().Context("manifest list '" + snapshot.manifest_list + "'");
+}
+
 Status ReadEntries(const TableMetadata& base, const ManifestFile& row, const ReadObject& read,
                    EntryDetail detail, const std::function<Status(ManifestEntry&&)>& entry) {
   const PartitionSpec* spec = base.FindSpec(row.spec_id);

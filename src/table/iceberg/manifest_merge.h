@@ -39,6 +39,8 @@ class ManifestOutput {
 // The entry as a later snapshot's manifest has it: what was added is existing by then.
 ManifestEntry AsExisting(ManifestEntry entry);
 
+// A snapshot's manifests. Errors name the file.
+Result<std::vector<ManifestFile>> ReadManifestsOf(const Snapshot& snapshot, const ReadObject& read);
 Status ReadEntries(const TableMetadata& base, const ManifestFile& row, const ReadObject& read,
                    EntryDetail detail, const std::function<Status(ManifestEntry&&)>& entry);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "table/iceberg/name_mapping.h"
 #include "table/iceberg/snapshot_json.h"
 
 namespace varve::table::iceberg {

@@ -77,11 +77,6 @@ std::string WriteMetadata(const TableMetadata& metadata);
 std::string SchemaJson(const Schema& schema);
 std::string SpecFieldsJson(const PartitionSpec& spec);  // a manifest's header has the fields only
 
-// Each column under its own name, and old ones: what readers need for files without field ids.
-// old: the mapping that it follows, if there is one.
-std::string NameMappingJson(const Schema& schema, std::string_view old = {});
-inline constexpr const char* kNameMapping = "schema.name-mapping.default";
-
 struct NewTable {
   std::string uuid, location;
   Schema schema;  // with ids

@@ -9,6 +9,7 @@
 
 #include "table/iceberg/commit.h"
 #include "table/iceberg/json_types.h"
+#include "table/iceberg/name_mapping.h"
 #include "table/iceberg/update.h"
 
 namespace varve::table::iceberg {
