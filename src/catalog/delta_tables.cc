@@ -10,6 +10,7 @@
 #include "core/crash_point.h"
 #include "core/log.h"
 #include "table/delta/checkpoint.h"
+#include "table/delta/partition_columns.h"
 #include "table/json_reading.h"
 
 namespace varve::catalog {
@@ -25,6 +26,7 @@ constexpr const char* kCommitSuffix = ".json";
 constexpr const char* kCheckpointSuffix = ".checkpoint.parquet";
 constexpr size_t kVersionDigits = 20;
 constexpr size_t kPointerBytesMax = 16 << 20;  // newer writers put the schema into it
+constexpr size_t kListedBehind = 100;
 
 Error NoSuchTable(const TablePlace& place) {
   return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
@@ -46,6 +48,13 @@ Result<std::string> Written(const dl::Commit& commit) {
       ErrorKind::kInvalid, "TOO_MANY_FILES",
       fmt::format("a Delta commit of {} files is larger than its {} MiB",
                   commit.adds.size() + commit.removes.size(), dl::kCommitBytesMax >> 20));
+}
+
+Error MissingCommit(const TablePlace& place, int64_t missing, int64_t behind) {
+  return MakeError(
+      ErrorKind::kCorrupt, "COMMIT_MISSING",
+      fmt::format("the Delta table '{}': version {} is missing, version {} is there; put '{}' back",
+                  place.name(), missing, behind, DeltaLogKey(place, missing, kCommitSuffix)));
 }
 
 // A pointer that cannot be read is none: the log is listed then.
@@ -85,14 +94,31 @@ std::string DeltaTables::Nonce() {
   return HexEncode(bytes);
 }
 
+// A commit behind one that is missing; nothing where the log ends there.
+Result<std::optional<int64_t>> DeltaTables::Behind(const TablePlace& place, int64_t missing) {
+  const std::string after = DeltaLogKey(place, missing, kCommitSuffix);
+  for (const auto& object :
+       TRY(store_.List(place.Key("_delta_log/"), after, kListedBehind)).objects) {
+    if (const auto version = DeltaVersionOf(object.key, kCommitSuffix)) return version;
+  }
+  return std::optional<int64_t>();
+}
+
 Status DeltaTables::Forward(const TablePlace& place, int64_t until, dl::State& state) {
+  std::optional<int64_t> behind;  // the last commit that was not there
   while (state.version < until) {
     const std::string key = DeltaLogKey(place, state.version + 1, kCommitSuffix);
     auto bytes = ReadChecked(store_, key);
     if (!bytes.ok()) {
-      if (bytes.error().kind == ErrorKind::kNotFound) return {};
-      return std::move(bytes).error();
+      if (bytes.error().kind != ErrorKind::kNotFound) return std::move(bytes).error();
+      // As of a version that is older than the oldest checkpoint.
+      if (state.version < 0 && until < kDeltaVersionMax) return {};
+      if (behind) return MissingCommit(place, state.version + 1, *behind);
+      behind = TRY(Behind(place, state.version + 1));
+      if (!behind) return {};
+      continue;  // others may have put both since
     }
+    behind.reset();
     auto commit = dl::ParseCommit(*bytes);
     Status applied = commit.ok() ? state.Apply(state.version + 1, *commit) : commit.error();
     if (!applied.ok()) return Error(applied.error()).Context("'" + key + "'");
@@ -100,15 +126,19 @@ Status DeltaTables::Forward(const TablePlace& place, int64_t until, dl::State& s
   return {};
 }
 
+// The version that `_last_checkpoint` names; -1 if there is none.
+Result<int64_t> DeltaTables::Pointer(const TablePlace& place) {
+  const auto pointer = store_.Get(place.Key("_delta_log/_last_checkpoint"));
+  if (pointer.ok()) return PointerVersion(*pointer).value_or(-1);
+  if (pointer.error().kind != ErrorKind::kNotFound) return pointer.error();
+  return int64_t{-1};
+}
+
 // The newest checkpoint that is not after until; an empty state if there is none.
-Result<dl::State> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t until) {
+Result<dl::State> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t until,
+                                              int64_t pointer) {
   std::vector<int64_t> versions;
-  if (const auto pointer = store_.Get(place.Key("_delta_log/_last_checkpoint")); pointer.ok()) {
-    const auto version = PointerVersion(*pointer);
-    if (version && *version <= until) versions.push_back(*version);
-  } else if (pointer.error().kind != ErrorKind::kNotFound) {
-    return pointer.error();
-  }
+  if (pointer >= 0 && pointer <= until) versions.push_back(pointer);
   const bool listed = versions.empty();
   if (listed) {
     for (const auto& object : TRY(store::ListAll(store_, place.Key("_delta_log/")))) {
@@ -130,8 +160,18 @@ Result<dl::State> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t u
 }
 
 Result<dl::State> DeltaTables::Head(const TablePlace& place, int64_t until) {
-  dl::State state = TRY(FromCheckpoint(place, until));
+  const int64_t pointer = TRY(Pointer(place));
+  dl::State state = TRY(FromCheckpoint(place, until, pointer));
   TRY(Forward(place, until, state));
+  // A pointer is written behind its checkpoint, and that behind its commit.
+  if (until == kDeltaVersionMax && pointer > state.version) {
+    return MakeError(ErrorKind::kCorrupt, "COMMIT_MISSING",
+                     fmt::format("the Delta table '{}': '{}' names version {}, and the last one "
+                                 "that is there is {}; put the others back, or, to give them up, "
+                                 "remove that file",
+                                 place.name(), place.Key("_delta_log/_last_checkpoint"), pointer,
+                                 state.version));
+  }
   if (state.version < 0) return NoSuchTable(place);
   return state;
 }
@@ -257,6 +297,7 @@ Status DeltaTables::Evolve(const std::string& name, const table::Schema& file) {
     const table::Schema schema = TRY(dl::SchemaFromJson(state.table.schema_json));
     const table::Evolution evolution = TRY(table::EvolveSchema(schema, file, INT32_MAX / 2));
     if (!evolution.changed) return {};
+    TRY(dl::CheckTakesFiles(state.table));
     if (evolution.widened) {
       return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH",
                        "a Delta table's column cannot become wider by protocol 1/2");

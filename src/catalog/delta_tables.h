@@ -1,7 +1,8 @@
 // Delta tables on an object store: `catalog/{table}/_delta_log/{version, 20 digits}.json`, each put
 // only if it is not there yet.
 //
-// A commit: 1. The head: the last checkpoint, then every commit behind it until there is none.
+// A commit: 1. The head: the last checkpoint, then every commit behind it until there is none; a
+// commit that is missing before one that is there is damage, never the end.
 // 2. The next commit is built on it (table/delta/state.h). 3. It is put; rejected: from 1 again;
 // unknown: kUnknown, and nothing is cleaned up. 4. Every so many versions a checkpoint is put, and
 // only then `_last_checkpoint`: readers fail on one that is not there.
@@ -41,7 +42,7 @@ class DeltaTables {
  public:
   DeltaTables(store::ObjectStore& store, const Clock& clock, Random& random, DeltaOptions options);
 
-  // kNotFound, NO_SUCH_TABLE.
+  // kNotFound, NO_SUCH_TABLE. kCorrupt, COMMIT_MISSING.
   Result<table::delta::State> Load(const std::string& name);
   // As of a version that still can be built. kNotFound, NO_SUCH_VERSION.
   Result<table::delta::State> LoadVersion(const std::string& name, int64_t version);
@@ -76,7 +77,10 @@ class DeltaTables {
 
  private:
   Result<table::delta::State> Head(const TablePlace& place, int64_t until);
-  Result<table::delta::State> FromCheckpoint(const TablePlace& place, int64_t until);
+  Result<int64_t> Pointer(const TablePlace& place);
+  Result<table::delta::State> FromCheckpoint(const TablePlace& place, int64_t until,
+                                             int64_t pointer);
+  Result<std::optional<int64_t>> Behind(const TablePlace& place, int64_t missing);
   // Applies commits until there is none or until is reached.
   Status Forward(const TablePlace& place, int64_t until, table::delta::State& state);
 

@@ -25,7 +25,7 @@ class IcebergHeads {
  public:
   virtual ~IcebergHeads() = default;
 
-  // kNotFound, NO_SUCH_TABLE.
+  // kNotFound, NO_SUCH_TABLE. kCorrupt, METADATA_MISSING: the newest was lost.
   virtual Result<IcebergHead> Load(const TablePlace& place) = 0;
   // kConflict, TABLE_EXISTS.
   virtual Result<IcebergHead> Create(const TablePlace& place,

@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
-#include <unordered_set>
 
-#include "catalog/checked_store.h"
 #include "catalog/file_footers.h"
+#include "catalog/mirrored_files.h"
 #include "core/crash_point.h"
 #include "core/log.h"
 
@@ -19,24 +17,6 @@ namespace dl = table::delta;
 
 const CrashPoint kChunkPut{"publication.iceberg_chunk"};
 const CrashPoint kBegun{"publication.iceberg_begun"};
-const CrashPoint kLevel{"publication.iceberg_level"};
-
-constexpr const char* kAvro = "application/avro";
-
-Result<StoredFile> FileOf(const TablePlace& place, const dl::Add& add) {
-  const auto path = dl::DecodePath(add.path);
-  if (!path || path->find("://") != std::string::npos || path->starts_with("/")) {
-    return MakeError(ErrorKind::kInvalid, "FOREIGN_LOCATION",
-                     fmt::format("'{}' is not under the table's root", add.path));
-  }
-  if (!add.partition.empty()) {
-    return MakeError(ErrorKind::kInvalid, "PARTITION_COLUMNS",
-                     fmt::format("'{}' has columns in its path only, which Iceberg's readers would "
-                                 "not find",
-                                 add.path));
-  }
-  return StoredFile{place.Key(*path), static_cast<uint64_t>(std::max<int64_t>(add.bytes, 0))};
-}
 
 // "ts_hour" of "data/ts_hour=2026-02-02-14/a.parquet", where that is an hour of a column.
 std::string PartitioningOf(const std::string& path, const table::Schema& schema) {
@@ -72,63 +52,6 @@ int32_t HighestId(const std::vector<table::Field>& fields) {
     highest = std::max({highest, field.id, HighestId(field.type.fields)});
   }
   return highest;
-}
-
-// Objects of commits that may be in vain; what is not kept is deleted.
-class PutObjects {
- public:
-  PutObjects(IcebergTables& iceberg, const std::string& name)
-      : iceberg_(iceberg), place_(iceberg.Place(name)) {}
-
-  Status Put(const ice::Built& built) {
-    for (const ice::NewObject& object : built.objects) {
-      const std::string key = TRY(place_.KeyOf(object.path, built.next.location));
-      put_.insert(key);
-      if (TRY(PutNew(iceberg_.store(), key, object.bytes, kAvro)) == PutOutcome::kRejected) {
-        return MakeError(ErrorKind::kInternal, "'" + key + "' is another's, which cannot be");
-      }
-    }
-    return {};
-  }
-  // Only when it is certain that nothing refers to them.
-  void Delete() {
-    for (const std::string& key : put_) {
-      if (const auto gone = iceberg_.store().Delete(key); !gone.ok()) {
-        Log(LogLevel::kDebug, "catalog.orphan_left", {{"key", key}});
-      }
-    }
-    put_.clear();
-  }
-  void Keep() { put_.clear(); }
-
- private:
-  IcebergTables& iceberg_;
-  const TablePlace place_;
-  std::set<std::string> put_;
-};
-
-// By the table's own partitioning if its rows are of one partition, or else by none.
-Result<table::DataFile> Describe(const ice::TableMetadata& metadata,
-                                 const table::FileFooter& footer, const StoredFile& stored,
-                                 const std::string& root) {
-  auto file = table::DescribeFile(footer, metadata.schema(), metadata.spec());
-  const bool spread = !file.ok() && (file.error().code == "PARTITION_SPANNED" ||
-                                     file.error().code == "PARTITION_UNKNOWN");
-  const auto none = std::find_if(metadata.specs.begin(), metadata.specs.end(),
-                                 [](const auto& spec) { return spec.fields.empty(); });
-  if (spread && none != metadata.specs.end()) {
-    file = table::DescribeFile(footer, metadata.schema(), *none);
-  }
-  if (!file.ok()) return std::move(file).error().Context("'" + stored.key + "'");
-  file->path = root + "/" + stored.key;
-  return file;
-}
-
-std::string RootOf(const ice::TableMetadata& metadata, const TablePlace& place) {
-  const std::string tail = "/" + place.key();
-  const std::string& base = metadata.location;
-  const std::string whole = base.ends_with(tail) ? base : place.location();
-  return whole.substr(0, whole.size() - tail.size());
 }
 
 // The shape's fields know their columns by its own ids.
@@ -189,7 +112,7 @@ class FirstMetadata {
                                    "readers would not find it",
                                    log_.table.partition_columns[0]));
     }
-    for (const auto& item : log_.files) files_.push_back(TRY(FileOf(place_, item.second)));
+    for (const auto& item : log_.files) files_.push_back(TRY(MirroredFile(place_, item.second)));
     std::sort(files_.begin(), files_.end(),
               [](const StoredFile& a, const StoredFile& b) { return a.key < b.key; });
     return {};
@@ -239,15 +162,15 @@ class FirstMetadata {
     ice::Change change = iceberg_.NewChange(ice::Operation::kAppend);
     change.added.resize(chunk.size());
     change.paths_are_new = true;
-    const std::string root = RootOf(metadata_, place_);
+    const std::string root = MirrorRoot(metadata_, place_);
     TRY(ForEachFooter(iceberg_.store(), chunk, wanted_.stopped,
                       [&](size_t i, table::FileFooter&& footer) -> Status {
                         if (!footer.problems.empty() && !wanted_.accept_problems) {
                           return MakeError(ErrorKind::kInvalid, "UNREADABLE_COLUMN",
                                            fmt::format("'{}': {}; some readers would get it wrong",
-                                                       chunk[i].key, footer.problems[0]));
+                                                       chunk[i].key, footer.problems[0].text));
                         }
-                        change.added[i] = TRY(Describe(metadata_, footer, chunk[i], root));
+                        change.added[i] = TRY(DescribeMirrored(metadata_, footer, chunk[i], root));
                         return {};
                       }));
     std::stable_sort(change.added.begin(), change.added.end(),
@@ -292,57 +215,12 @@ class FirstMetadata {
   const dl::State& log_;
   const TablePlace place_;
   const NewMirror& wanted_;
-  PutObjects objects_;
+  MirroredObjects objects_;
   const std::string run_;
   std::vector<StoredFile> files_;
   std::vector<std::string> lists_;  // locations
   ice::TableMetadata metadata_;
 };
-
-// One look at both sides: what Iceberg lacks, and has too much.
-Result<ice::Change> Difference(IcebergTables& iceberg, const IcebergHead& head,
-                               const ice::TableMetadata& base, const TablePlace& place,
-                               const dl::State& log) {
-  ice::Change change = iceberg.NewChange(ice::Operation::kAppend);
-  std::unordered_set<std::string> live;
-  if (const ice::Snapshot* snapshot = head.metadata.current(); snapshot != nullptr) {
-    TRY(ice::ForEachLive(
-        head.metadata, *snapshot, iceberg.Reader(place.name(), head.metadata.location),
-        ice::EntryDetail::kPathsOnly, [&](ice::ManifestEntry&& entry) -> Status {
-          const std::string key = TRY(place.KeyOf(entry.file.path, head.metadata.location));
-          std::string path =
-              key.starts_with(place.key() + "/")
-                  ? dl::EncodePath(std::string_view(key).substr(place.key().size() + 1))
-                  : key;
-          if (!log.files.contains(path)) {
-            ice::RemovedFile removed;
-            removed.path = entry.file.path;
-            removed.spec_id = entry.file.spec_id;
-            removed.partition = entry.file.partition;
-            change.removed.push_back(std::move(removed));
-          }
-          live.insert(std::move(path));
-          return {};
-        }));
-  }
-  std::vector<StoredFile> files;
-  for (const auto& item : log.files) {
-    if (!live.contains(item.first)) files.push_back(TRY(FileOf(place, item.second)));
-  }
-  change.added.resize(files.size());
-  const std::string root = RootOf(base, place);
-  TRY(ForEachFooter(iceberg.store(), files, nullptr,
-                    [&](size_t i, table::FileFooter&& footer) -> Status {
-                      change.added[i] = TRY(Describe(base, footer, files[i], root));
-                      return {};
-                    }));
-  std::stable_sort(change.added.begin(), change.added.end(),
-                   [](const auto& a, const auto& b) { return a.spec_id < b.spec_id; });
-  if (!change.removed.empty()) {
-    change.operation = change.added.empty() ? ice::Operation::kDelete : ice::Operation::kOverwrite;
-  }
-  return change;
-}
 
 }  // namespace
 
@@ -362,45 +240,6 @@ Status BeginIceberg(IcebergTables& iceberg, DeltaTables& delta, const std::strin
   TRY(FirstMetadata(iceberg, log, name, wanted).Make());
   kBegun.Hit();
   return {};
-}
-
-Result<IcebergCommit> LevelIceberg(IcebergTables& iceberg, DeltaTables& delta,
-                                   const std::string& name) {
-  const TablePlace place = iceberg.Place(name);
-  PutObjects objects(iceberg, name);
-  IcebergCommit done;
-  done.attempts = 0;
-  const IcebergHead head = TRY(iceberg.Update(
-      name, [&](const IcebergHead& base) -> Result<std::optional<ice::TableMetadata>> {
-        objects.Delete();  // an earlier attempt's, which was rejected
-        ++done.attempts;
-        const dl::State log = TRY(delta.Load(name));  // after Iceberg's head
-        const table::Schema columns = TRY(dl::SchemaFromJson(log.table.schema_json));
-        const int64_t now_ms = iceberg.clock().NowMs();
-        const auto evolution =
-            TRY(table::EvolveSchema(base.metadata.schema(), columns, base.metadata.last_column_id));
-        ice::TableMetadata with = base.metadata;
-        if (evolution.changed) {
-          with = TRY(ice::WithSchema(base.metadata, base.location, evolution, now_ms));
-        }
-        const ice::Change change = TRY(Difference(iceberg, base, with, place, log));
-        done.already_done = change.added.empty() && change.removed.empty();
-        if (done.already_done) {
-          return evolution.changed ? std::optional<ice::TableMetadata>(with) : std::nullopt;
-        }
-        ice::Attempt attempt;
-        attempt.now_ms = now_ms;
-        attempt.run = change.commit_id;
-        ice::Built built = TRY(ice::BuildCommit(with, base.location, change, attempt,
-                                                iceberg.Reader(name, base.metadata.location)));
-        TRY(objects.Put(built));
-        return std::optional<ice::TableMetadata>(std::move(built.next));
-      }));
-  objects.Keep();
-  done.version = head.version;
-  done.snapshot_id = head.metadata.current_snapshot_id.value_or(0);
-  kLevel.Hit();
-  return done;
 }
 
 }  // namespace varve::catalog

@@ -40,4 +40,9 @@ Status BeginIceberg(IcebergTables& iceberg, DeltaTables& delta, const std::strin
 Result<IcebergCommit> LevelIceberg(IcebergTables& iceberg, DeltaTables& delta,
                                    const std::string& name);
 
+// Where Iceberg is first: what other programs have committed to the Delta log comes into Iceberg,
+// their new columns too. A file with rows of several partitions is in none. kInvalid,
+// DELTA_CHANGED: it cannot, and why.
+Status TakeFromDelta(IcebergTables& iceberg, DeltaTables& delta, const std::string& name);
+
 }  // namespace varve::catalog

@@ -221,10 +221,12 @@ Result<IcebergHead> IcebergTables::Update(const std::string& name, const NextMet
                    fmt::format("'{}': others' commits came first", name));
 }
 
-Result<IcebergHead> IcebergTables::Evolve(const std::string& name, const table::Schema& file) {
+Result<IcebergHead> IcebergTables::Evolve(const std::string& name, const table::Schema& file,
+                                          NewIds ids) {
   return Update(name, [&](const IcebergHead& head) -> Result<std::optional<ice::TableMetadata>> {
     const table::Evolution evolution =
         TRY(table::EvolveSchema(head.metadata.schema(), file, head.metadata.last_column_id));
+    if (ids == NewIds::kAsGiven) TRY(table::CheckSameIds(evolution.schema, file));
     if (!evolution.changed) return std::optional<ice::TableMetadata>();
     return std::optional<ice::TableMetadata>(
         TRY(ice::WithSchema(head.metadata, head.location, evolution, clock_.NowMs())));

@@ -32,7 +32,13 @@ struct CatalogOptions {
   std::string root;                // of locations; empty: the local store's
   std::string prefix = "catalog";  // of keys
   uint32_t commit_attempts_max = 32;
+  std::string run = {};  // of whoever has the store's lock for himself (lease.h)
 };
+
+// Of columns that are added. kAsGiven: the next ones are those that the columns have already, as
+// files with these ids are there; kInvalid, SCHEMA_MISMATCH: they are not, for the table has
+// changed.
+enum class NewIds : uint8_t { kNext, kAsGiven };
 
 struct IcebergCommit {
   int64_t snapshot_id = 0;
@@ -58,7 +64,8 @@ class IcebergTables {
   Result<IcebergCommit> Commit(const std::string& name, const table::iceberg::Change& change);
 
   // Makes the schema fit files with these columns; nothing is written if it does.
-  Result<IcebergHead> Evolve(const std::string& name, const table::Schema& file);
+  Result<IcebergHead> Evolve(const std::string& name, const table::Schema& file,
+                             NewIds ids = NewIds::kNext);
   // The next metadata without a snapshot; nothing where there is none to write.
   using NextMetadata =
       std::function<Result<std::optional<table::iceberg::TableMetadata>>(const IcebergHead& head)>;
@@ -69,6 +76,7 @@ class IcebergTables {
   TablePlace Place(const std::string& name) const;
   store::ObjectStore& store() { return store_; }
   const Clock& clock() const { return clock_; }
+  const std::string& run() const { return options_.run; }
   IcebergHeads& heads() { return *heads_; }
   // Tables are in another program's catalog, which others may commit to.
   bool has_foreign_heads() const { return heads_ != &own_heads_; }

@@ -56,7 +56,17 @@ Status LakeTables::Level(const std::string& name) {
     TRY(LevelIceberg(iceberg_, delta_, name));
     return {};
   }
+  TRY(TakeFromDelta(iceberg_, delta_, name));
   return IsBehind(TRY(delta_.Load(name))) ? LevelDelta(iceberg_, delta_, name) : Status();
+}
+
+Result<OthersCommits> LakeTables::OthersInDelta(const std::string& name) {
+  const Formats formats = TRY(FormatsOf(name));
+  if (!formats.iceberg || !formats.delta) return OthersCommits();
+  const IcebergHead head = TRY(iceberg_.Load(name));
+  if (FollowsDelta(head.metadata)) return OthersCommits();
+  const dl::State log = TRY(delta_.Load(name));
+  return FindOthersCommits(delta_, name, log, TakenFromDelta(head.metadata));
 }
 
 Result<std::vector<std::string>> LakeTables::List() {
@@ -100,6 +110,7 @@ Status LakeTables::Create(const std::string& name, const TableShape& shape, Form
 }
 
 Status LakeTables::CreateNew(const std::string& name, const TableShape& shape, Formats formats) {
+  if (formats.delta) TRY(dl::SchemaToJson(shape.schema));  // before Iceberg has it
   std::string id;
   if (formats.iceberg) {
     ice::NewTable table;
@@ -125,6 +136,7 @@ Result<TableShape> LakeTables::Shape(const std::string& name) {
     shape.order = head.metadata.order();
     shape.properties = std::move(head.metadata.properties);
     shape.ids_of_iceberg = true;
+    shape.last_column_id = head.metadata.last_column_id;
     return shape;
   }
   const dl::State state = TRY(delta_.Load(name));
@@ -132,12 +144,17 @@ Result<TableShape> LakeTables::Shape(const std::string& name) {
   return shape;
 }
 
-Status LakeTables::Evolve(const std::string& name, const table::Schema& file) {
+Status LakeTables::Evolve(const std::string& name, const table::Schema& file, NewIds ids) {
   Formats done;
   for (Formats formats = TRY(FormatsOf(name)); formats != done; formats = TRY(FormatsOf(name))) {
+    if (formats.iceberg && formats.delta && ids == NewIds::kAsGiven) {
+      const TableShape shape = TRY(Shape(name));
+      const auto next = TRY(table::EvolveSchema(shape.schema, file, shape.last_column_id));
+      TRY(table::CheckSameIds(next.schema, file));
+    }
     // Delta first: what it cannot take, the other one shall not have either.
     if (formats.delta) TRY(delta_.Evolve(name, file));
-    if (formats.iceberg) TRY(iceberg_.Evolve(name, file));
+    if (formats.iceberg) TRY(iceberg_.Evolve(name, file, ids));
     done = formats;
   }
   return {};
@@ -179,8 +196,19 @@ Result<IcebergCommit> LakeTables::CommitIceberg(const std::string& name,
   return iceberg_.Commit(name, change);
 }
 
+// A second format does not follow where others came in between: their commits would be passed over.
+Status LakeTables::CheckTaken(const std::string& name, const dl::State& log) {
+  if (log.informed_version == log.version) return {};
+  const IcebergHead head = TRY(iceberg_.Load(name));
+  const auto others = TRY(FindOthersCommits(delta_, name, log, TakenFromDelta(head.metadata)));
+  if (others.count == 0) return {};
+  return MakeError(
+      ErrorKind::kRetryable, "DELTA_CHANGED",
+      fmt::format("another program has just committed to the Delta log of '{}'", name));
+}
+
 Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table::Schema& schema,
-                                            const FileChanges& changes) {
+                                            const FileChanges& changes, bool is_first) {
   const TablePlace place = delta_.Place(name);
   const std::string root = place.key() + "/";
   dl::Change change;
@@ -202,16 +230,24 @@ Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table
   txn.version = changes.mark ? changes.mark->sequence : 0;
   txn.updated_ms = delta_.clock().NowMs();
   change.txn = std::move(txn);
-  return delta_.Commit(name, change);
+  change.informed = true;
+  return delta_.Update(name, [&](const dl::State& head) -> Result<std::optional<dl::Change>> {
+    if (!is_first) TRY(CheckTaken(name, head));
+    return std::optional<dl::Change>(change);
+  });
 }
 
 Result<DeltaCommit> LakeTables::FollowIceberg(const std::string& name, const table::Schema& schema,
                                               const FileChanges& changes) {
-  auto delta = CommitDelta(name, schema, changes);
-  if (delta.ok() || delta.error().code != "SOURCE_NOT_LIVE") return delta;
-  TRY(Level(name));  // with what was there before Delta was
-  delta = CommitDelta(name, schema, changes);
-  if (delta.ok() || delta.error().code != "SOURCE_NOT_LIVE") return delta;
+  auto delta = CommitDelta(name, schema, changes, false);
+  const auto is_apart = [&] {
+    return !delta.ok() &&
+           (delta.error().code == "SOURCE_NOT_LIVE" || delta.error().code == "DELTA_CHANGED");
+  };
+  if (!is_apart()) return delta;
+  TRY(Level(name));  // with what was there before Delta was, or what others have done to it
+  delta = CommitDelta(name, schema, changes, false);
+  if (!is_apart() || delta.error().code == "DELTA_CHANGED") return delta;
   // Iceberg has the sources' own commit, whose writer has yet to do it to Delta.
   return MakeError(ErrorKind::kRetryable, "DELTA_BEHIND", delta.error().message);
 }
@@ -234,7 +270,7 @@ Result<Published> LakeTables::Commit(const std::string& name, const FileChanges&
   const auto first = shape.properties.find(kFirstFormatProperty);
   const bool delta_first = !formats.iceberg || first != shape.properties.end();
   if (formats.delta && delta_first) {
-    done.delta = TRY(CommitDelta(name, shape.schema, changes));
+    done.delta = TRY(CommitDelta(name, shape.schema, changes, true));
     kBetween.Hit();
     if (TRY(iceberg_.Exists(name))) done.iceberg = TRY(LevelIceberg(iceberg_, delta_, name));
     return done;

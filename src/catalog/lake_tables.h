@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "catalog/delta_others.h"
 #include "catalog/delta_tables.h"
 #include "catalog/iceberg_tables.h"
 #include "table/data_file.h"
@@ -37,6 +38,7 @@ struct TableShape {
   table::SortOrder order;
   std::map<std::string, std::string> properties;  // Iceberg's
   bool ids_of_iceberg = false;  // false: the columns' ids are those of their order
+  int32_t last_column_id = 0;   // Iceberg's
 };
 
 // What a writer or a compaction has done, and which commit it is. The ids are chosen once and kept
@@ -73,7 +75,7 @@ class LakeTables {
   Status Create(const std::string& name, const TableShape& shape, Formats formats);
   Result<TableShape> Shape(const std::string& name);
   // Makes every format's schema fit files with these columns.
-  Status Evolve(const std::string& name, const table::Schema& file);
+  Status Evolve(const std::string& name, const table::Schema& file, NewIds ids = NewIds::kNext);
 
   FileChanges NewChanges();
   // kInvalid, OUTSIDE_TABLE: an added file of a Delta table is not under the table's root.
@@ -82,8 +84,12 @@ class LakeTables {
   // Whether commits go to Delta first, or only there.
   Result<bool> IsDeltaFirst(const std::string& name);
   // Brings the second format level with the first, where a commit or publication that was cut short
-  // has left it behind and nobody else need be waited for. Nothing of a table with one format.
+  // has left it behind and nobody else need be waited for; and the first with what other programs
+  // have committed to the second, Delta (kInvalid, DELTA_CHANGED: it cannot be). Nothing of a table
+  // with one format.
   Status Level(const std::string& name);
+  // What Level would take from there.
+  Result<OthersCommits> OthersInDelta(const std::string& name);
 
   // A file's place under the table: "catalog/{t}/data/ts_hour=…/{file}".
   Result<std::string> DataKey(const std::string& name, const TableShape& shape,
@@ -96,8 +102,9 @@ class LakeTables {
   Result<bool> HasDelta(const std::string& name);
   Status CreateNew(const std::string& name, const TableShape& shape, Formats formats);
   Result<IcebergCommit> CommitIceberg(const std::string& name, const FileChanges& changes);
+  Status CheckTaken(const std::string& name, const table::delta::State& log);
   Result<DeltaCommit> CommitDelta(const std::string& name, const table::Schema& schema,
-                                  const FileChanges& changes);
+                                  const FileChanges& changes, bool is_first);
   // After Iceberg has it.
   Result<DeltaCommit> FollowIceberg(const std::string& name, const table::Schema& schema,
                                     const FileChanges& changes);

@@ -8,6 +8,7 @@
 #include "catalog/lease.h"
 #include "core/crash_point.h"
 #include "core/log.h"
+#include "table/iceberg/manifest_merge.h"
 #include "table/iceberg/update.h"
 
 namespace varve::catalog {
@@ -45,18 +46,14 @@ Status Maintenance::AddIcebergReferences(const std::string& name, std::set<std::
   }
   for (const ice::Snapshot& snapshot : metadata.snapshots) {
     TRY(add(snapshot.manifest_list));
-    for (const ice::ManifestFile& row :
-         TRY(ice::ReadManifestList(TRY(read(snapshot.manifest_list))))) {
+    for (const ice::ManifestFile& row : TRY(ice::ReadManifestsOf(snapshot, read))) {
       if (!TRY(add(row.path))) continue;
-      const table::PartitionSpec* spec = metadata.FindSpec(row.spec_id);
-      if (spec == nullptr) return MakeError(ErrorKind::kCorrupt, "a manifest's spec is missing");
-      const std::string bytes = TRY(read(row.path));
-      TRY(ice::ReadManifest(bytes, row, *spec, metadata.schema(), ice::EntryDetail::kPathsOnly,
-                            [&](ice::ManifestEntry&& entry) -> Status {
-                              // Only a live file is needed: a deleted one by older snapshots.
-                              if (entry.is_live()) TRY(add(entry.file.path));
-                              return {};
-                            }));
+      TRY(ice::ReadEntries(metadata, row, read, ice::EntryDetail::kPathsOnly,
+                           [&](ice::ManifestEntry&& entry) -> Status {
+                             // Only a live file is needed: a deleted one by older snapshots.
+                             if (entry.is_live()) TRY(add(entry.file.path));
+                             return {};
+                           }));
     }
   }
   return {};
@@ -106,8 +103,7 @@ Status Maintenance::Delete(const std::string& name, const std::vector<std::strin
 Result<Cleaned> Maintenance::Expire(const std::string& name, const CleanOptions& options) {
   IcebergTables& iceberg = tables_.iceberg();
   const TablePlace place = iceberg.Place(name);
-  const Lease lease =
-      TRY(Lease::Take(iceberg.store(), iceberg.clock(), MaintenanceLeaseKey(place), kLeaseMs));
+  const Lease lease = TRY(TakeMaintenanceLease(iceberg, name));
   ice::ExpireRule rule;
   rule.older_than_ms = options.older_than_ms;
   rule.keep_last = std::max<size_t>(options.keep_last, 1);
@@ -158,8 +154,7 @@ Result<Cleaned> Maintenance::Expire(const std::string& name, const CleanOptions&
 Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions& options) {
   DeltaTables& delta = tables_.delta();
   const TablePlace place = delta.Place(name);
-  const Lease lease =
-      TRY(Lease::Take(delta.store(), delta.clock(), MaintenanceLeaseKey(place), kLeaseMs));
+  const Lease lease = TRY(TakeMaintenanceLease(tables_.iceberg(), name));
   const dl::State state = TRY(delta.Load(name));
   const std::set<std::string> needed = TRY(References(name));
   std::vector<std::string> keys;
@@ -195,8 +190,7 @@ Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions&
 Result<Cleaned> Maintenance::RemoveOrphans(const std::string& name, const CleanOptions& options) {
   IcebergTables& iceberg = tables_.iceberg();
   const TablePlace place = iceberg.Place(name);
-  const Lease lease =
-      TRY(Lease::Take(iceberg.store(), iceberg.clock(), MaintenanceLeaseKey(place), kLeaseMs));
+  const Lease lease = TRY(TakeMaintenanceLease(iceberg, name));
   std::vector<std::string> candidates;
   int64_t last_version = 0;
   bool was_dropped = false;

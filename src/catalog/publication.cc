@@ -16,13 +16,14 @@ constexpr size_t kCheckpointFiles = 1'000;
 // Readers go by the columns' names in the one type that Delta's schema has.
 Status CheckColumns(const table::FileFooter& footer, const table::Schema& schema) {
   for (const table::LeafStats& leaf : footer.leaves) {
-    const table::Field* field = table::FindField(schema, leaf.path);
+    const table::Field* field = table::FindField(schema, leaf.names);
     if (field == nullptr) continue;  // dropped, and not made anew: CheckFitsDelta
     const bool same_id = !footer.has_field_ids || leaf.stats.field_id == field->id;
     if (same_id && table::SameType(leaf.type, field->type)) continue;
-    return MakeError(ErrorKind::kInvalid, "COLUMN_CHANGED",
-                     fmt::format("the column '{}' is {} there and {} in the table", leaf.path,
-                                 table::TypeName(leaf.type), table::TypeName(field->type)));
+    return MakeError(
+        ErrorKind::kInvalid, "COLUMN_CHANGED",
+        fmt::format("the column '{}' is {} there and {} in the table", fmt::join(leaf.names, "."),
+                    table::TypeName(leaf.type), table::TypeName(field->type)));
   }
   return {};
 }
@@ -30,6 +31,7 @@ Status CheckColumns(const table::FileFooter& footer, const table::Schema& schema
 Status CheckFiles(LakeTables& tables, const std::string& name, const PublishOptions& options) {
   TRY(CheckFitsDelta(TRY(tables.iceberg().Load(name)).metadata));
   const SnapshotFiles snapshot = TRY(FilesAsOf(tables, name, {}));
+  TRY(CheckNothingDeleted(snapshot, name));
   const TablePlace place = tables.delta().Place(name);
   std::vector<StoredFile> files;
   for (const table::DataFile& file : snapshot.files) {
@@ -42,7 +44,7 @@ Status CheckFiles(LakeTables& tables, const std::string& name, const PublishOpti
         if (!footer.problems.empty() && !options.accept_problems) {
           return MakeError(ErrorKind::kInvalid, "UNREADABLE_COLUMN",
                            fmt::format("'{}': {}; some readers would get it wrong", files[i].key,
-                                       footer.problems[0]));
+                                       footer.problems[0].text));
         }
         const Status fits = CheckColumns(footer, snapshot.schema);
         return fits.ok() ? fits : Status(Error(fits.error()).Context("'" + files[i].key + "'"));
@@ -83,9 +85,7 @@ Result<Formats> PublishTable(LakeTables& tables, const std::string& name, Format
     TRY(tables.Level(name));  // an earlier publication may have been cut short
     return there;
   }
-  const TablePlace place = tables.delta().Place(name);
-  const Lease lease = TRY(Lease::Take(tables.delta().store(), tables.delta().clock(),
-                                      MaintenanceLeaseKey(place), kLeaseMs));
+  const Lease lease = TRY(TakeMaintenanceLease(tables.iceberg(), name));
   if (to_delta) TRY(ToDelta(tables, name, options));
   if (to_iceberg) TRY(ToIceberg(tables, name, options));
   return tables.FormatsOf(name);

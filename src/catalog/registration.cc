@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
+#include "catalog/delta_mirror.h"
+#include "catalog/delta_partitions.h"
 #include "table/file_footer.h"
+#include "table/iceberg/name_mapping.h"
 
 namespace varve::catalog {
 namespace {
@@ -27,7 +31,7 @@ Result<Input> ReadInput(store::ObjectStore& store, const std::string& key, bool 
   if (!footer->problems.empty() && !accept_problems) {
     return MakeError(ErrorKind::kInvalid, "UNREADABLE_COLUMN",
                      fmt::format("'{}': {}; some readers of the table would get it wrong", key,
-                                 footer->problems[0]));
+                                 footer->problems[0].text));
   }
   Input input;
   input.key = key;
@@ -59,6 +63,24 @@ Result<table::Schema> CommonSchema(const std::vector<Input>& inputs) {
   return schema;
 }
 
+// Readers go by the mapping where there are no ids, and it has the name for another column.
+Status CheckNames(const TableShape& shape, const std::vector<Input>& inputs) {
+  const auto mapping = shape.properties.find(table::iceberg::kNameMapping);
+  if (mapping == shape.properties.end()) return {};
+  for (const Input& input : inputs) {
+    if (input.footer.has_field_ids) continue;
+    const auto old = table::iceberg::OldNames(shape.schema, mapping->second, input.footer.schema);
+    if (old.empty()) continue;
+    const std::string became =
+        old[0].now.empty() ? "dropped" : fmt::format("renamed to '{}'", old[0].now);
+    return MakeError(ErrorKind::kInvalid, "OLD_COLUMN_NAME",
+                     fmt::format("'{}': its column '{}' is by its name one that was {}, and it has "
+                                 "no field ids to tell otherwise",
+                                 input.key, old[0].column, became));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Registered> RegisterFiles(LakeTables& tables, const std::string& name,
@@ -69,11 +91,16 @@ Result<Registered> RegisterFiles(LakeTables& tables, const std::string& name,
                      fmt::format("1 to {} files are registered at once", kRegisterFilesMax));
   }
   std::vector<Input> inputs;
+  std::set<std::string_view> once;
   for (const std::string& key : keys) {
+    if (!once.insert(key).second) {
+      return MakeError(ErrorKind::kInvalid, "NAMED_TWICE", "'" + key + "' is named twice");
+    }
     inputs.push_back(TRY(ReadInput(tables.iceberg().store(), key, options.accept_problems)));
   }
   Registered out;
   const Formats there = TRY(tables.FormatsOf(name));
+  if (there.any()) TRY(CheckTakesFiles(tables, name));
   const Formats formats = there.any() ? there : options.formats;
   const table::Schema columns = TRY(CommonSchema(inputs));
   if (!there.any()) {
@@ -84,10 +111,12 @@ Result<Registered> RegisterFiles(LakeTables& tables, const std::string& name,
     for (const Input& input : inputs) {  // before anything is made
       const auto fits = table::DescribeFile(input.footer, shape.schema, shape.spec);
       if (!fits.ok()) return Error(fits.error()).Context("'" + input.key + "'");
+      if (formats.delta) TRY(CheckInside(tables.delta().Place(name), input.key));
     }
     TRY(tables.Create(name, shape, formats));
     out.created = true;
   } else {
+    TRY(CheckNames(TRY(tables.Shape(name)), inputs));
     TRY(tables.Evolve(name, columns));
   }
   const TableShape shape = TRY(tables.Shape(name));

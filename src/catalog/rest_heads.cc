@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "core/log.h"
+#include "table/iceberg/name_mapping.h"
 #include "table/iceberg/update.h"
 #include "table/json_reading.h"
 

@@ -3,13 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
+
+#include "table/iceberg/name_mapping.h"
+#include "table/letter_case.h"
 
 namespace varve::catalog {
 namespace {
 
 namespace ice = table::iceberg;
 namespace dl = table::delta;
+
+constexpr int32_t kPositionDeletes = 1;  // Iceberg's content of a delete file
+constexpr const char* kRewrite =
+    "have them applied by the engine that wrote them (Spark: rewrite_data_files with "
+    "'delete-file-threshold' 1)";
 
 Error NoSuchSnapshot(const std::string& name, const std::string& what) {
   return MakeError(ErrorKind::kNotFound, "NO_SUCH_SNAPSHOT",
@@ -39,21 +48,45 @@ Result<SnapshotFiles> OfIceberg(IcebergTables& tables, const std::string& name, 
   const ice::Snapshot* snapshot = TRY(Choose(metadata, name, as_of));
   SnapshotFiles out;
   out.schema = metadata.schema();
+  out.by_id = true;
+  if (const auto mapping = metadata.properties.find(ice::kNameMapping);
+      mapping != metadata.properties.end()) {
+    out.names = ice::MappedNames(mapping->second);
+  }
   if (snapshot == nullptr) return out;
   out.snapshot_id = snapshot->id;
   out.timestamp_ms = snapshot->timestamp_ms;
-  if (snapshot->schema_id) {
+  // A column may have been renamed or dropped since the current snapshot was made.
+  const bool is_past = as_of.snapshot_id || as_of.time_ms;
+  if (is_past && snapshot->schema_id) {
     if (const table::Schema* schema = metadata.FindSchema(*snapshot->schema_id)) {
       out.schema = *schema;
     }
   }
   const TablePlace place = tables.Place(name);
-  TRY(ice::ForEachLive(metadata, *snapshot, tables.Reader(name, metadata.location), detail,
-                       [&](ice::ManifestEntry&& entry) -> Status {
-                         entry.file.path = TRY(place.KeyOf(entry.file.path, metadata.location));
-                         out.files.push_back(std::move(entry.file));
-                         return {};
-                       }));
+  const auto to_key = [&](std::string& path) -> Status {
+    std::string key = TRY(place.KeyOf(path, metadata.location));
+    path.resize(path.size() - key.size());
+    if (!out.deleted.roots.contains(path)) out.deleted.roots.insert(std::move(path));
+    path = std::move(key);
+    return {};
+  };
+  const auto file = [&](ice::ManifestEntry&& entry) -> Status {
+    TRY(to_key(entry.file.path));
+    out.files.push_back(std::move(entry.file));
+    return {};
+  };
+  const auto deletes = [&](ice::ManifestEntry&& entry) -> Status {
+    const bool positions =
+        entry.content == kPositionDeletes && table::FoldCase(entry.format) == "parquet";
+    if (!positions) ++out.deleted.others;
+    if (!positions) return {};
+    entry.file.path = TRY(place.KeyOf(entry.file.path, metadata.location));
+    out.deleted.positions.push_back(std::move(entry.file));
+    return {};
+  };
+  TRY(ice::ForEachLive(metadata, *snapshot, tables.Reader(name, metadata.location), detail, file,
+                       deletes));
   return out;
 }
 
@@ -72,20 +105,30 @@ Result<SnapshotFiles> OfDelta(DeltaTables& tables, const std::string& name, cons
   out.timestamp_ms = state.timestamp_ms;
   out.schema = TRY(dl::SchemaFromJson(state.table.schema_json));
   const TablePlace place = tables.Place(name);
+  std::map<std::string, const dl::Add*> adds;  // by key
   for (const auto& item : state.files) {
     const auto path = dl::DecodePath(item.first);
     if (!path || path->find("://") != std::string::npos || path->starts_with("/")) {
       return MakeError(ErrorKind::kInvalid, "FOREIGN_LOCATION",
                        fmt::format("'{}' is not under the table's root", item.first));
     }
-    table::DataFile file;
-    file.path = place.Key(*path);
-    file.bytes = static_cast<uint64_t>(item.second.bytes);
-    file.rows = dl::RowsOf(item.second).value_or(-1);
-    out.files.push_back(std::move(file));
+    adds[place.Key(*path)] = &item.second;
   }
-  std::sort(out.files.begin(), out.files.end(),
-            [](const auto& a, const auto& b) { return a.path < b.path; });
+  for (const std::string& column : state.table.partition_columns) {
+    out.constants.push_back({column, {}});
+  }
+  for (const auto& item : adds) {
+    const dl::Add& add = *item.second;
+    table::DataFile file;
+    file.path = item.first;
+    file.bytes = static_cast<uint64_t>(add.bytes);
+    file.rows = dl::RowsOf(add).value_or(-1);
+    out.files.push_back(std::move(file));
+    for (table::ConstantColumn& column : out.constants) {
+      const auto value = add.partition.find(column.name);
+      column.values.push_back(value == add.partition.end() ? std::nullopt : value->second);
+    }
+  }
   return out;
 }
 
@@ -95,6 +138,23 @@ Result<SnapshotFiles> FilesAsOf(LakeTables& tables, const std::string& name, con
                                 ice::EntryDetail detail) {
   if (TRY(tables.IsDeltaFirst(name))) return OfDelta(tables.delta(), name, as_of);
   return OfIceberg(tables.iceberg(), name, as_of, detail);
+}
+
+Status CheckNothingDeleted(const SnapshotFiles& snapshot, const std::string& name) {
+  if (!snapshot.deleted.any()) return {};
+  return MakeError(
+      ErrorKind::kInvalid, "DELETE_FILES_PRESENT",
+      fmt::format("the table '{}' has {} delete files, which only Iceberg knows; {}", name,
+                  snapshot.deleted.positions.size() + snapshot.deleted.others, kRewrite));
+}
+
+Status CheckReadable(const SnapshotFiles& snapshot, const std::string& name) {
+  if (snapshot.deleted.others == 0) return {};
+  return MakeError(ErrorKind::kInvalid, "DELETE_FILES_PRESENT",
+                   fmt::format("the table '{}' has {} delete files that are none of positions in "
+                               "Parquet (equality deletes, perhaps), which are not applied here; "
+                               "{}",
+                               name, snapshot.deleted.others, kRewrite));
 }
 
 TableDiff DiffFiles(const SnapshotFiles& from, const SnapshotFiles& to) {

@@ -44,6 +44,22 @@ Error NoSuchTable(const TablePlace& place) {
 
 std::string HintKey(const TablePlace& place) { return place.Key("metadata/version-hint.text"); }
 
+// The hint is written behind its metadata file: a newer one that is missing was lost. Going on from
+// an older one would lose its snapshots for good.
+Error MissingMetadata(const TablePlace& place, int64_t hinted, int64_t newest) {
+  std::string text = fmt::format("the Iceberg table '{}': '{}' says {}, and '{}' is missing",
+                                 place.name(), HintKey(place), hinted, MetadataKey(place, hinted));
+  if (newest > 0) {
+    text += fmt::format(
+        "; the newest that is there is '{0}'. Put the missing file back; or, to go back to version "
+        "{1} and lose what came after it, write {1} into the hint",
+        MetadataKey(place, newest), newest);
+  } else {
+    text += ", as are all others. Put them back; or, to give the table up, remove the hint";
+  }
+  return MakeError(ErrorKind::kCorrupt, "METADATA_MISSING", std::move(text));
+}
+
 }  // namespace
 
 std::string MetadataKey(const TablePlace& place, int64_t version) {
@@ -77,32 +93,36 @@ Result<int64_t> StoreHeads::HighestListed(const TablePlace& place) {
   return highest;
 }
 
-// The hint is a hint: what it names must be there, and later versions may be.
+// Later versions than the hint's may be there, and its own must be.
 Result<IcebergHead> StoreHeads::Last(const TablePlace& place) {
-  int64_t version = TRY(Hint(place));
-  const int64_t hinted = version;
-  std::string bytes;
-  bool listed = version == 0;
-  if (listed) version = TRY(HighestListed(place));
-  for (int64_t next = std::max<int64_t>(version, 1);; ++next) {
-    auto read = ReadChecked(store_, MetadataKey(place, next));
-    if (read.ok()) {
-      bytes = std::move(*read);
-      version = next;
-      continue;
+  const int64_t hinted = TRY(Hint(place));
+  int64_t version = hinted > 0 ? hinted : TRY(HighestListed(place));
+  if (version == 0) return NoSuchTable(place);
+  auto bytes = ReadChecked(store_, MetadataKey(place, version));
+  if (!bytes.ok() && IsNotFound(bytes.error())) {
+    // Old ones may have been cleaned up since the hint was read.
+    const int64_t newest = TRY(HighestListed(place));
+    if (newest < version) {
+      const auto again = ReadChecked(store_, HintKey(place));  // it may have been read wrong
+      const int64_t said = again.ok() ? Digits(*again).value_or(0) : version;
+      if (said > newest) return MissingMetadata(place, said, newest);
+      if (newest == 0) return NoSuchTable(place);
     }
-    if (!IsNotFound(read.error())) return std::move(read).error();
-    if (!bytes.empty()) break;
-    // Neither the hint's version nor the first: old ones were cleaned up, or there is no table.
-    if (listed) return NoSuchTable(place);
-    listed = true;
-    next = TRY(HighestListed(place)) - 1;
-    if (next < 0) return NoSuchTable(place);
+    version = newest;
+    bytes = ReadChecked(store_, MetadataKey(place, version));
+  }
+  if (!bytes.ok()) return std::move(bytes).error();
+  while (true) {
+    auto next = ReadChecked(store_, MetadataKey(place, version + 1));
+    if (!next.ok() && IsNotFound(next.error())) break;
+    bytes = std::move(next);
+    if (!bytes.ok()) return std::move(bytes).error();
+    ++version;
   }
   IcebergHead head;
   head.version = version;
   head.location = place.Location(MetadataKey(place, version));
-  auto parsed = ice::ParseMetadata(bytes);
+  auto parsed = ice::ParseMetadata(*bytes);
   if (!parsed.ok()) {
     return Error(parsed.error()).Context("'" + MetadataKey(place, version) + "'");
   }

@@ -9,6 +9,7 @@
 #include "catalog/snapshot_files.h"
 #include "compact/compaction_request.h"
 #include "core/crash_point.h"
+#include "core/log.h"
 
 namespace varve::compact {
 namespace {
@@ -33,12 +34,19 @@ Result<std::vector<table::FileFooter>> Footers(CompactionRun& run) {
   return footers;
 }
 
-// Without ids: the merged files have none.
-Result<table::Schema> SchemaOf(const std::vector<table::FileFooter>& footers) {
-  table::Schema schema = footers.front().schema;
-  int32_t last = table::AssignIds(schema, 0);
+// What was planned, if the files have its ids; otherwise what they have together. A table that is
+// there goes on requiring a column of which no file has a null.
+Result<table::Schema> SchemaOf(const CompactionState& state, bool is_new,
+                               const std::vector<table::FileFooter>& footers) {
+  const auto columns_of = [&](const table::FileFooter& footer) {
+    return is_new ? footer.schema : table::SchemaWithoutNulls(footer);
+  };
+  const bool planned = !state.columns.fields.empty();
+  table::Schema schema = planned ? state.columns : columns_of(footers.front());
+  int32_t last = planned ? 0 : table::AssignIds(schema, 0);
   for (const table::FileFooter& footer : footers) {
-    auto evolution = TRY(table::EvolveSchema(schema, footer.schema, last));
+    if (planned) TRY(table::CheckSameIds(schema, footer.schema));
+    auto evolution = TRY(table::EvolveSchema(schema, columns_of(footer), last));
     last = evolution.last_column_id;
     schema = std::move(evolution.schema);
   }
@@ -194,7 +202,21 @@ Result<std::string> WhatIsMissing(CompactionRun& run) {
   return std::string();
 }
 
-std::string CommitDetail(const CompactionRun& run, const catalog::Published& done) {
+// What was asked for and only a publication can give; empty: nothing.
+Result<std::string> WhatIsNotAdded(CompactionRun& run) {
+  const catalog::Formats there = TRY(run.tables.FormatsOf(run.state.table));
+  const catalog::Formats wanted = run.request.settings.target.tables;
+  const catalog::Formats lacking = {.iceberg = wanted.iceberg && !there.iceberg,
+                                    .delta = wanted.delta && !there.delta};
+  if (!lacking.any()) return std::string();
+  return fmt::format(
+      "the table '{0}' has rows and is {1} alone, and stays so: `varve table "
+      "publish {0} --to {2}` makes it {2} as well",
+      run.state.table, ToString(there), ToString(lacking));
+}
+
+std::string CommitDetail(const CompactionRun& run, const catalog::Published& done,
+                         const std::string& not_added) {
   nlohmann::ordered_json json = {{"table", run.state.table},
                                  {"added", run.state.outputs.size()},
                                  {"removed", run.state.removed.size()},
@@ -208,14 +230,21 @@ std::string CommitDetail(const CompactionRun& run, const catalog::Published& don
     json["deltaVersion"] = done.delta->version;
     json["deltaAttempts"] = done.delta->attempts;
   }
+  if (!not_added.empty()) json["warning"] = not_added;
   return json.dump();
 }
 
 Result<catalog::Published> TryCommit(CompactionRun& run) {
   const auto footers = TRY(Footers(run));
-  const table::Schema schema = TRY(SchemaOf(footers));
+  const bool is_new = !TRY(run.tables.FormatsOf(run.state.table)).any();
+  const table::Schema schema = TRY(SchemaOf(run.state, is_new, footers));
   TRY(MakeTable(run, schema));
-  TRY(run.tables.Evolve(run.state.table, schema));
+  const bool planned = !run.state.columns.fields.empty();
+  if (planned && !TRY(run.tables.FormatsOf(run.state.table)).iceberg) {
+    return MakeError(ErrorKind::kInvalid, "SCHEMA_MISMATCH", "a table without Iceberg came first");
+  }
+  TRY(run.tables.Evolve(run.state.table, schema,
+                        planned ? catalog::NewIds::kAsGiven : catalog::NewIds::kNext));
   kEvolved.Hit();
   const auto changes = TRY(ChangesOf(run, footers));
   return run.tables.Commit(run.state.table, changes);
@@ -241,7 +270,11 @@ Result<Committed> CommitOutputs(CompactionRun& run) {
       !done.ok() && done.error().code == "FILE_ALREADY_LIVE" && TRY(WhatIsMissing(run)).empty();
   const catalog::Published published = was_done ? catalog::Published() : TRY(std::move(done));
   kCommitted.Hit();
-  run.step.detail_json = CommitDetail(run, published);
+  const std::string not_added = TRY(WhatIsNotAdded(run));
+  if (!not_added.empty()) {
+    LogWarn("compaction.format_not_added", {{"id", run.id()}, {"why", not_added}});
+  }
+  run.step.detail_json = CommitDetail(run, published, not_added);
   return Committed::kDone;
 }
 

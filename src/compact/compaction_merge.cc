@@ -31,6 +31,14 @@ struct LocalSource {
   bool fetched = false;
 };
 
+std::vector<merge::FieldIds> IdsOf(const std::vector<table::Field>& fields) {
+  std::vector<merge::FieldIds> out;
+  for (const table::Field& field : fields) {
+    out.push_back({field.name, field.id, IdsOf(field.type.fields)});
+  }
+  return out;
+}
+
 Error Stopped() { return MakeError(ErrorKind::kCancelled, "STOPPED", "the merge was stopped"); }
 
 class BatchMerge {
@@ -103,6 +111,10 @@ class BatchMerge {
     options.sync = run_.options.sync;
     options.split_us = SplitMicros(run_.state.partition_by);
     options.field_ids = !run_.to_table();  // the sources' own are not the table's
+    options.table_ids = IdsOf(run_.state.columns.fields);
+    options.untyped_columns = options.rare_encodings = !run_.to_table();
+    options.column_metadata = !run_.to_table();
+    options.wide = run_.state.wide;
     if (run_.to_table() || options.split_us > 0) {
       options.timestamps = merge::Timestamps::kMicros;  // INT96 cannot be split
     }

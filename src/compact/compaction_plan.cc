@@ -6,8 +6,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "catalog/delta_partitions.h"
 #include "compact/compaction_request.h"
 #include "core/log.h"
+#include "table/delta/actions.h"
+#include "table/iceberg/name_mapping.h"
 
 namespace varve::compact {
 namespace {
@@ -18,7 +21,7 @@ constexpr size_t kShownMax = 20;  // sources, in a step's detail
 // Files with the same columns.
 struct SchemaGroup {
   table::Schema schema;
-  std::vector<std::string> problems;
+  std::vector<table::ColumnProblem> problems;
   std::vector<uint32_t> sources;
 };
 
@@ -41,6 +44,33 @@ std::string SignatureOf(const table::Schema& schema) {
   return out;
 }
 
+merge::WideColumn WidthOf(std::string name, const table::Type& type) {
+  merge::WideColumn column{std::move(name), merge::ColumnWidth::kInt64, type.precision};
+  if (type.id == table::TypeId::kDouble) column.width = merge::ColumnWidth::kDouble;
+  if (type.id == table::TypeId::kDecimal) column.width = merge::ColumnWidth::kDecimal;
+  return column;
+}
+
+// Adds what a file has narrower. by_position: a list's element, a map's key and value.
+void AddWide(const std::vector<table::Field>& all, const std::vector<table::Field>& file,
+             const std::string& parent, bool by_position,
+             std::map<std::string, merge::WideColumn>& out) {
+  for (size_t i = 0; i < file.size(); ++i) {
+    const auto at = by_position ? all.begin() + static_cast<ptrdiff_t>(i)
+                                : std::find_if(all.begin(), all.end(), [&](const auto& field) {
+                                    return field.name == file[i].name;
+                                  });
+    if (at == all.end()) continue;
+    const std::string name = parent + at->name;
+    if (at->type.is_nested()) {
+      const bool is_struct = at->type.id == table::TypeId::kStruct;
+      AddWide(at->type.fields, file[i].type.fields, name + ".", !is_struct, out);
+    } else if (table::TypeName(at->type) != table::TypeName(file[i].type)) {
+      out[name] = WidthOf(name, at->type);
+    }
+  }
+}
+
 void Changed(CompactionState& state, uint32_t source, std::string why) {
   state.sources[source].state = SourceFate::kChanged;
   state.sources[source].why = std::move(why);
@@ -56,8 +86,12 @@ class Planner {
       state_.table = TRY(TableNameOf(run_.request.ns));
       if (TRY(HasTable(run_))) {
         formats_ = TRY(run_.tables.FormatsOf(state_.table));
+        TRY(catalog::CheckTakesFiles(run_.tables, state_.table));
         shape_ = TRY(run_.tables.Shape(state_.table));
       }
+      const catalog::Formats wanted = run_.request.settings.target.tables;
+      has_delta_ = formats_.delta || (!shape_ && wanted.delta);
+      has_iceberg_ = formats_.iceberg || (!shape_ && wanted.iceberg);
     }
     for (uint32_t i = 0; i < state_.sources.size(); ++i) {
       if (run_.step.stop.stop_requested()) return MakeError(ErrorKind::kCancelled, "stopped");
@@ -66,6 +100,7 @@ class Planner {
     TRY(ChooseKey());
     QuarantineWithoutKey();
     UniteSchemas();
+    TRY(PlanIds());
     TRY(ChoosePartition());
     MakeBatches();
     ++state_.plans;
@@ -93,6 +128,7 @@ class Planner {
       return {};
     }
     state_.sources[at].rows = static_cast<uint64_t>(footer->rows);
+    if (shape_) footer->schema = table::SchemaWithoutNulls(*footer);
     SchemaGroup& group = groups_[SignatureOf(footer->schema)];
     if (group.sources.empty()) {
       group.schema = std::move(footer->schema);
@@ -153,20 +189,42 @@ class Planner {
     }
   }
 
+  // A column that was renamed is not to become two: the writer still goes by the old name.
+  std::string WhyRenamed(const SchemaGroup& group) const {
+    if (!shape_) return "";
+    const auto mapping = shape_->properties.find(table::iceberg::kNameMapping);
+    if (mapping == shape_->properties.end()) return "";
+    for (const auto& old :
+         table::iceberg::OldNames(shape_->schema, mapping->second, group.schema)) {
+      if (old.is_taken || old.now.empty()) continue;
+      return fmt::format(
+          "the table has renamed its column '{}' to '{}', and the file has the old name",
+          old.column, old.now);
+    }
+    return "";
+  }
+
+  // Why no table can have these columns; empty: it can.
+  std::string WhyUnfit(const SchemaGroup& group) const {
+    if (!run_.to_table()) return "";
+    for (const table::ColumnProblem& problem : group.problems) {
+      if (problem.ends_in_merge) continue;
+      return problem.text + "; some readers of the table would get it wrong";
+    }
+    if (const std::string why = WhyRenamed(group); !why.empty()) return why;
+    if (!has_delta_) return "";
+    const auto as_delta = table::delta::SchemaToJson(group.schema);
+    return as_delta.ok() ? "" : as_delta.error().message;
+  }
+
   void UniteSchemas() {
     bool begun = shape_.has_value();
     if (begun) schema_ = shape_->schema;
     int32_t last = 0;
     for (SchemaGroup* group : LargestFirst()) {
-      if (run_.to_table() && !group->problems.empty()) {
-        // The merge gives all timestamps one unit; the rest is as it is.
-        const auto bad = std::find_if(
-            group->problems.begin(), group->problems.end(),
-            [](const std::string& one) { return one.find("timestamp") == std::string::npos; });
-        if (bad != group->problems.end()) {
-          QuarantineGroup(*group, *bad + "; some readers of the table would get it wrong");
-          continue;
-        }
+      if (const std::string why = WhyUnfit(*group); !why.empty()) {
+        QuarantineGroup(*group, why);
+        continue;
       }
       if (!begun) schema_ = group->schema;
       begun = true;
@@ -180,6 +238,26 @@ class Planner {
         schema_ = std::move(evolution->schema);
       }
     }
+    std::map<std::string, merge::WideColumn> wide;
+    for (const SchemaGroup* group : LargestFirst()) {
+      AddWide(schema_.fields, group->schema.fields, "", false, wide);
+    }
+    state_.wide.clear();
+    for (auto& [name, column] : wide) state_.wide.push_back(std::move(column));
+  }
+
+  // The commit gives the table the columns that it lacks with these ids, or there is another plan.
+  Status PlanIds() {
+    state_.columns = {};
+    if (!has_iceberg_) return {};
+    state_.columns = schema_;
+    if (!shape_) {
+      table::AssignIds(state_.columns, 0);
+      return {};
+    }
+    auto next = TRY(table::EvolveSchema(shape_->schema, schema_, shape_->last_column_id));
+    state_.columns = std::move(next.schema);
+    return {};
   }
 
   Status ChoosePartition() {
@@ -202,14 +280,20 @@ class Planner {
     }
     const auto& fields = shape_->spec.fields;
     if (fields.empty()) return {};
-    const auto wanted = ParsePartitionBy(fields[0].transform);
-    if (fields.size() > 1 || fields[0].source_id != field->id || !wanted.ok() || !can(*wanted)) {
+    const auto fits = [&](const table::PartitionField& one) {
+      const auto by = ParsePartitionBy(one.transform);
+      return one.source_id == field->id && by.ok() && can(*by);
+    };
+    const auto odd = std::find_if_not(fields.begin(), fields.end(), fits);
+    if (odd != fields.end() || fields.size() > 1) {
+      const table::PartitionField& named = odd != fields.end() ? *odd : fields[1];
       return MakeError(ErrorKind::kInvalid, "PARTITIONING_UNSUPPORTED",
-                       fmt::format("the table '{}' is partitioned by '{}', which is not the hour "
-                                   "or day of '{}', the column that files are sorted by",
-                                   state_.table, fields[0].name, key));
+                       fmt::format("the table '{}' is partitioned by '{}' ({}); files are written "
+                                   "into partitions by the hour or the day of '{}', the column "
+                                   "that they are sorted by, and by nothing else",
+                                   state_.table, named.name, named.transform, key));
     }
-    state_.partition_by = *wanted;
+    state_.partition_by = TRY(ParsePartitionBy(fields[0].transform));
     state_.partition_name = fields[0].name;
     return {};
   }
@@ -234,6 +318,7 @@ class Planner {
   CompactionRun& run_;
   CompactionState& state_;
   catalog::Formats formats_;
+  bool has_delta_ = false, has_iceberg_ = false;  // or will have, by this compaction
   std::optional<catalog::TableShape> shape_;
   std::map<std::string, SchemaGroup> groups_;  // by signature
   table::Schema schema_;                       // of all that are taken

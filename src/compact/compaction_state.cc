@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "compact/compaction_request.h"
+#include "table/iceberg/json_types.h"
 #include "table/json_reading.h"
 
 namespace varve::compact {
@@ -53,6 +55,35 @@ Result<CompactionOutput> ReadOutput(const Json& json) {
   return output;
 }
 
+constexpr std::pair<merge::ColumnWidth, std::string_view> kWidths[] = {
+    {merge::ColumnWidth::kInt64, "long"},
+    {merge::ColumnWidth::kDouble, "double"},
+    {merge::ColumnWidth::kDecimal, "decimal"},
+};
+
+Json WriteWide(const std::vector<merge::WideColumn>& columns) {
+  Json out = Json::array();
+  for (const merge::WideColumn& column : columns) {
+    const auto* width = std::find_if(std::begin(kWidths), std::end(kWidths),
+                                     [&](const auto& one) { return one.first == column.width; });
+    out.push_back({{"name", column.name}, {"width", width->second}, {"digits", column.digits}});
+  }
+  return out;
+}
+
+Result<merge::WideColumn> ReadWide(const Json& json) {
+  if (!json.is_object()) return Bad("a wide column is expected");
+  const auto name = TRY(Need<std::string>(json, "width"));
+  const auto* width = std::find_if(std::begin(kWidths), std::end(kWidths),
+                                   [&](const auto& one) { return one.second == name; });
+  if (width == std::end(kWidths)) return Bad("a column's width");
+  merge::WideColumn column;
+  column.name = TRY(Need<std::string>(json, "name"));
+  column.width = width->first;
+  column.digits = TRY(Need<int32_t>(json, "digits"));
+  return column;
+}
+
 Status ReadLists(const Json& json, CompactionState& state) {
   for (const Json& source : *TRY(table::Array(json, "sources", true))) {
     state.sources.push_back(TRY(ReadSource(source)));
@@ -62,6 +93,9 @@ Status ReadLists(const Json& json, CompactionState& state) {
     state.sort_by.push_back({TRY(Need<std::string>(key, "column")),
                              TRY(Need<bool>(key, "descending")),
                              TRY(Need<bool>(key, "nullsFirst"))});
+  }
+  for (const Json& wide : *TRY(table::Array(json, "wide", false))) {
+    state.wide.push_back(TRY(ReadWide(wide)));
   }
   for (const Json& batch : *TRY(table::Array(json, "batches", true))) {
     state.batches.push_back(TRY(Indices(batch, state.sources.size())));
@@ -120,6 +154,8 @@ std::string ToJson(const CompactionState& state) {
                {"sortBy", std::move(keys)},
                {"partitionBy", ToString(state.partition_by)},
                {"partitionName", state.partition_name},
+               {"wide", WriteWide(state.wide)},
+               {"columns", Json(table::iceberg::ToJson(state.columns))},
                {"plans", state.plans},
                {"batches", state.batches},
                {"batchesDone", state.batches_done},
@@ -146,6 +182,9 @@ Result<CompactionState> ParseCompactionState(std::string_view json) {
   state.commit_id = TRY(Need<std::string>(object, "commitId"));
   state.late_snapshot_id = TRY(Need<int64_t>(object, "lateSnapshotId"));
   state.late_commit_id = TRY(Need<std::string>(object, "lateCommitId"));
+  if (const auto columns = object.find("columns"); columns != object.end()) {
+    state.columns = TRY(table::iceberg::SchemaFrom(*columns));
+  }
   TRY(ReadLists(object, state));
   if (state.batches_done > state.batches.size()) return Bad("more batches done than there are");
   return state;

@@ -33,7 +33,12 @@ struct CompactionState {
   std::vector<merge::SortKey> sort_by;    // chosen by the plan
   PartitionBy partition_by = PartitionBy::kNone;
   std::string partition_name;  // of the partition field, "ts_hour"
-  uint32_t plans = 0;          // that were made; more than one: another commit came first
+  // Columns that some source has narrower than others or the table do: every output has one type.
+  std::vector<merge::WideColumn> wide;
+  // All that the table will have, with Iceberg's ids, which the merged files have as well; empty:
+  // the table has no Iceberg, and its files no ids.
+  table::Schema columns;
+  uint32_t plans = 0;  // that were made; more than one: another commit came first
   std::vector<std::vector<uint32_t>> batches;  // of sources
   uint32_t batches_done = 0;
   std::vector<CompactionOutput> outputs;

@@ -68,6 +68,8 @@ Result<Next> CompactionWorkflow::RunStep(std::string_view step, CompactionRun& r
 }
 
 Result<Next> CompactionWorkflow::Plan(CompactionRun& run) {
+  // What others did to the table is built upon.
+  if (run.to_table()) TRY(run.tables.Level(TRY(TableNameOf(run.request.ns))));
   TRY(PlanCompaction(run));
   run.step.detail_json = PlanDetail(run.request, run.state);
   return To(run.state.batches.empty() ? kCommit : kMerge);

@@ -106,7 +106,8 @@ std::string ToJson(const MigrationState& state) {
                     {"files", one.files},
                     {"bytes", one.bytes},
                     {"rows", one.rows},
-                    {"published", one.published}});
+                    {"published", one.published},
+                    {"waitsFor", one.waits_for}});
   }
   return Json{{"namespaces", std::move(list)}, {"current", state.current}}.dump(
       -1, ' ', false, Json::error_handler_t::replace);
@@ -120,7 +121,7 @@ Result<MigrationState> ParseMigrationState(std::string_view json) {
     for (const Json& one : body.value("namespaces", Json::array())) {
       state.namespaces.push_back({one.at("namespace"), one.at("status"), one.at("error"),
                                   one.at("files"), one.at("bytes"), one.at("rows"),
-                                  one.value("published", false)});
+                                  one.value("published", false), one.value("waitsFor", "")});
     }
   } catch (const Json::exception&) {
     return Unreadable();
@@ -201,6 +202,9 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
                                                MigrationState& state) {
   MigratedNamespace& migrated = state.namespaces[state.current];
   if (migrated.status == "pending") {
+    const Status known = CheckKnown(request, migrated.ns);
+    if (!known.ok() && !IsRefusal(known.error())) return known.error();
+    if (!known.ok()) return Fail(known.error(), state);
     const auto lacks = LacksFormat(request, migrated);
     if (!lacks.ok() && !IsRefusal(lacks.error())) return lacks.error();
     if (!lacks.ok()) return Fail(lacks.error(), state);
@@ -233,11 +237,30 @@ Result<workflow::Next> MigrationWorkflow::Publish(const MigrationRequest& reques
   options.stopped = [&] { return stop.stop_requested(); };
   const auto done = catalog::PublishTable(tables_(request.tenant), table,
                                           TRY(ParseTargetFormat(request.to)).tables, options);
-  if (!done.ok() && done.error().code == "LEASED") return workflow::Next{kPublish, kLeaseLookMs};
+  migrated.waits_for.clear();
+  if (!done.ok() && done.error().code == "LEASED") {
+    migrated.waits_for = done.error().message;
+    return workflow::Next{kPublish, kLeaseLookMs};
+  }
   if (!done.ok() && IsRefusal(done.error())) return Fail(done.error(), state);
   if (!done.ok()) return done.error();
   migrated.published = true;
   return workflow::Next{kNamespace};  // where it begins
+}
+
+// What is not there would be remembered as a namespace for ever.
+Status MigrationWorkflow::CheckKnown(const MigrationRequest& request, const std::string& ns) {
+  StatusFilter filter;
+  filter.tenant = request.tenant;
+  filter.ns = ns;
+  filter.windows_max = filter.writers_max = 1;
+  if (!TRY(ReadStatus(windows_, filter)).namespaces.empty()) return {};
+  const std::string table = TRY(TableNameOf(ns));
+  if (TRY(tables_(request.tenant).FormatsOf(table)).any()) return {};
+  return MakeError(ErrorKind::kNotFound, "NAMESPACE_UNKNOWN",
+                   fmt::format("there is no namespace '{}': no writer's file of it has been "
+                               "announced, and there is no table",
+                               ns));
 }
 
 Status MigrationWorkflow::Begin(const MigrationRequest& request, MigratedNamespace& migrated) {

@@ -43,6 +43,7 @@ struct MigratedNamespace {
   std::string error;
   uint64_t files = 0, bytes = 0, rows = 0;
   bool published = false;  // its table has got a further format
+  std::string waits_for;   // a lease, and until when; empty: nothing
 };
 
 struct MigrationState {
@@ -81,6 +82,7 @@ class MigrationWorkflow : public workflow::Definition {
   Result<workflow::Next> Publish(const MigrationRequest& request, const std::stop_token& stop,
                                  MigrationState& state);
   Result<bool> LacksFormat(const MigrationRequest& request, const MigratedNamespace& migrated);
+  Status CheckKnown(const MigrationRequest& request, const std::string& ns);
   Status Begin(const MigrationRequest& request, MigratedNamespace& migrated);
   Result<bool> DispatchMore(const MigrationRequest& request, MigratedNamespace& migrated);
   Status AddUp(const MigrationRequest& request, int64_t since_ms, MigratedNamespace& migrated);

@@ -96,6 +96,12 @@ Result<SourceName> ParseSourceName(std::string_view key, std::string_view prefix
   return name;
 }
 
+bool IsWritersDirectory(std::string_view directory, std::string_view prefix) {
+  if (prefix.empty() || HasPartitionFolder(directory) || !TakeTenant(directory).ok()) return false;
+  if (directory.size() + 1 == prefix.size()) return prefix.starts_with(directory);
+  return directory.starts_with(prefix);
+}
+
 int64_t WindowStartOf(int64_t time_ms, uint64_t size_ms) {
   const auto size = static_cast<int64_t>(std::max<uint64_t>(1, size_ms));
   int64_t start = time_ms / size * size;

@@ -28,6 +28,10 @@ struct SourceName {
 // the year 9999. Any bytes may be given.
 Result<SourceName> ParseSourceName(std::string_view key, std::string_view prefix);
 
+// Whether writers put files into the directory, or into ones below it; what compaction made
+// (`hour=…`) is none of theirs. prefix: with its final '/'.
+bool IsWritersDirectory(std::string_view directory, std::string_view prefix);
+
 // The window that a time falls into: the largest multiple of size_ms that is not above it.
 int64_t WindowStartOf(int64_t time_ms, uint64_t size_ms);
 

@@ -19,7 +19,7 @@ const CrashPoint kEnded{"windows.end.before_commit"};
 constexpr double kOlderSpeed = 0.8;
 
 // Up to this many sources are looked up one by one; more, if sorted, by one scan of their range.
-constexpr size_t kPointLookupsMax = 256;
+constexpr size_t kSourceLookupsMax = 256;
 
 struct TakenRow {
   std::string key, etag;
@@ -226,7 +226,7 @@ Status WindowTracker::SetHalted(std::string_view workflow_id, bool halted) {
 Result<std::vector<SourceView>> WindowTracker::View(std::span<const SourceId> sources) {
   std::vector<SourceView> views(sources.size());
   const bool scan =
-      sources.size() > kPointLookupsMax && std::is_sorted(sources.begin(), sources.end());
+      sources.size() > kSourceLookupsMax && std::is_sorted(sources.begin(), sources.end());
   TRY(database_.Transact([&](Session& session) {
     return scan ? ScanViews(session, sources, views) : LookUpViews(session, sources, views);
   }));

@@ -52,6 +52,7 @@ Result<Job> JobOf(const Workflow& workflow) {
                           {"bytes", one.bytes},
                           {"rows", one.rows}});
     if (!one.error.empty()) namespaces.back()["error"] = one.error;
+    if (!one.waits_for.empty()) namespaces.back()["waitsFor"] = one.waits_for;
   }
   const bool cancelled = workflow.state == WorkflowState::kCancelled;
   if (cancelled) errors.push_back("Cancelled by user");

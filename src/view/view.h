@@ -71,7 +71,7 @@ struct Output {
 struct View {
   int64_t id = 0;
   ViewRequest request;
-  std::vector<std::string> sources;  // lake tables, as SQL names them
+  std::vector<std::string> sources;  // lake tables
   int64_t revision = 1;              // of the request
   int64_t created_ms = 0, updated_ms = 0;
   bool dropping = false;

@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <utility>
+
 #include "catalog/maintenance.h"
 #include "catalog/snapshot_files.h"
 #include "simulation.h"
@@ -109,6 +113,95 @@ TEST(Commit, Trap2AStaleHintIsPassedByAndRepaired) {
   EXPECT_EQ(other.memory.Get("catalog/t/metadata/version-hint.text", std::nullopt).value(), "3");
 }
 
+TEST(Damage, ANewestMetadataFileThatIsGoneIsNotGoneBackFrom) {
+  Lab lab(60, Both());
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})).ok());
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("b", 1)})).ok());
+  ASSERT_TRUE(lab.memory.Delete("catalog/t/metadata/v3.metadata.json").ok());
+  const auto head = lab.iceberg.Load("t");
+  ExpectCode(head, "METADATA_MISSING");
+  for (const char* named : {"version-hint.text", "v3.metadata.json", "v2.metadata.json"}) {
+    EXPECT_NE(head.error().message.find(named), std::string::npos) << head.error().message;
+  }
+  ExpectCode(lab.tables.Commit("t", lab.Append({lab.File("c", 1)})), "METADATA_MISSING");
+  EXPECT_FALSE(lab.memory.Head("catalog/t/metadata/v3.metadata.json").ok());
+  // As the message says: the older one is accepted.
+  ASSERT_TRUE(lab.memory.Put("catalog/t/metadata/version-hint.text", "2", {}).ok());
+  EXPECT_EQ(lab.iceberg.Load("t").value().version, 2);
+}
+
+TEST(Damage, AHintAheadOfAllMetadataIsNotPassedOver) {
+  Lab lab(61, OnlyIceberg());
+  ASSERT_TRUE(lab.memory.Put("catalog/t/metadata/version-hint.text", "99", {}).ok());
+  ExpectCode(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})), "METADATA_MISSING");
+  ASSERT_TRUE(lab.memory.Delete("catalog/t/metadata/v1.metadata.json").ok());
+  ice::NewTable table;
+  table.schema = EventSchema();
+  ExpectCode(lab.iceberg.Create("t", std::move(table)), "METADATA_MISSING");
+}
+
+TEST(Damage, AnEmptyMetadataFileIsNamed) {
+  Lab lab(62, OnlyIceberg());
+  ASSERT_TRUE(lab.memory.Put("catalog/t/metadata/v1.metadata.json", "", {}).ok());
+  const auto head = lab.iceberg.Load("t");
+  ASSERT_FALSE(head.ok());
+  EXPECT_EQ(head.error().kind, ErrorKind::kCorrupt) << head.error().message;
+  EXPECT_NE(head.error().message.find("v1.metadata.json"), std::string::npos);
+}
+
+TEST(Damage, ACutManifestListIsNamed) {
+  Lab lab(63, OnlyIceberg());
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})).ok());
+  const auto lists = store::ListAll(lab.memory, "catalog/t/metadata/snap-").value();
+  ASSERT_EQ(lists.size(), 1u);
+  const std::string& key = lists[0].key;
+  const std::string whole = lab.memory.Get(key, std::nullopt).value();
+  ASSERT_TRUE(lab.memory.Put(key, whole.substr(0, 20), {}).ok());
+  const auto files = FilesAsOf(lab.tables, "t", {});
+  ASSERT_FALSE(files.ok());
+  EXPECT_NE(files.error().message.find(key), std::string::npos) << files.error().message;
+  const auto commit = lab.tables.Commit("t", lab.Append({lab.File("b", 1)}));
+  ASSERT_FALSE(commit.ok());
+  EXPECT_NE(commit.error().message.find(key), std::string::npos) << commit.error().message;
+}
+
+TEST(Damage, AMissingCommitOfADeltaLogIsNotItsEnd) {
+  Formats delta;
+  delta.delta = true;
+  for (const int missing : {0, 1, 2}) {
+    Lab lab(64, delta);
+    for (const char* name : {"a", "b", "c"}) {
+      ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File(name, 1)})).ok());
+    }
+    const std::string key = DeltaLogKey(lab.delta.Place("t"), missing, ".json");
+    ASSERT_TRUE(lab.memory.Delete(key).ok());
+    const auto state = lab.delta.Load("t");
+    ExpectCode(state, "COMMIT_MISSING");
+    EXPECT_NE(state.error().message.find(fmt::format("version {} is missing", missing)),
+              std::string::npos)
+        << state.error().message;
+    ExpectCode(lab.tables.Commit("t", lab.Append({lab.File("d", 1)})), "COMMIT_MISSING");
+    TableShape shape;
+    shape.schema = EventSchema();
+    EXPECT_FALSE(lab.delta.Create("t", "another", shape.schema, {}).ok());
+    EXPECT_FALSE(lab.memory.Head(key).ok());
+  }
+}
+
+TEST(Damage, ADeltaLogThatEndsBeforeItsLastCheckpointIsRefused) {
+  Formats delta;
+  delta.delta = true;
+  Lab lab(65, delta);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File(std::to_string(i), 1)})).ok());
+  }
+  ASSERT_TRUE(lab.memory.Head("catalog/t/_delta_log/_last_checkpoint").ok());
+  for (const char* suffix : {".json", ".checkpoint.parquet"}) {
+    ASSERT_TRUE(lab.memory.Delete(DeltaLogKey(lab.delta.Place("t"), 10, suffix)).ok());
+  }
+  ExpectCode(lab.tables.Commit("t", lab.Append({lab.File("d", 1)})), "COMMIT_MISSING");
+}
+
 TEST(Commit, AReplyThatIsLostOrAConflictWithOneselfIsDone) {
   for (const FaultKind kind : {FaultKind::kSucceedThenUnknown, FaultKind::kConflictOnOwnWrite,
                                FaultKind::kUnknownNotDone}) {
@@ -154,6 +247,33 @@ TEST(Commit, AConflictLeavesNoObjectsOfTheLosingAttempts) {
   EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/manifests/")->size(), 2u);
   EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/metadata/snap")->size(), 2u);
   EXPECT_EQ(FilesAsOf(lab.tables, "t", {})->files.size(), 2u);
+}
+
+TEST(Commit, AfterAConflictThatChangedTheSchemaTheListTellsTheManifestsLengths) {
+  Lab lab(15, OnlyIceberg());
+  bool raced = false;
+  lab.racing.before_commit = [&] {
+    if (std::exchange(raced, true)) return;
+    table::Schema wider = EventSchema();
+    table::Field extra;
+    extra.name = "a_column_that_makes_the_header_longer";
+    extra.type.id = table::TypeId::kLong;
+    wider.fields.push_back(extra);
+    ASSERT_TRUE(lab.tables.Evolve("t", wider).ok());
+  };
+  const auto done = lab.tables.Commit("t", lab.Append({lab.File("a", 1)}));
+  lab.racing.before_commit = nullptr;
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(done->iceberg->attempts, 2);
+  const auto head = lab.iceberg.Load("t");
+  const auto read = lab.iceberg.Reader("t", head->metadata.location);
+  const auto list = ice::ReadManifestList(read(head->metadata.current()->manifest_list).value());
+  ASSERT_TRUE(list.ok());
+  ASSERT_EQ(list->size(), 1u);
+  const std::string manifest = read((*list)[0].path).value();
+  EXPECT_EQ(static_cast<size_t>((*list)[0].length), manifest.size());
+  EXPECT_NE(manifest.find("a_column_that_makes_the_header_longer"), std::string::npos);
+  EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/manifests/")->size(), 1u);
 }
 
 TEST(Commit, AReplaceWhoseSourceWasTakenIsRejectedAndLeavesNothing) {

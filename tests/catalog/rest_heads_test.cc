@@ -6,6 +6,7 @@
 
 #include "catalog/rest_catalog.h"
 #include "simulation.h"
+#include "table/iceberg/name_mapping.h"
 
 namespace varve::catalog {
 namespace {

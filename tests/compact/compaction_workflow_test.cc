@@ -5,12 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 
+#include "catalog/file_footers.h"
 #include "catalog/registration.h"
 #include "catalog/snapshot_files.h"
 #include "compaction_lab.h"
 #include "store/local_store.h"
 #include "store/memory_store.h"
+#include "table/iceberg/name_mapping.h"
 #include "temp_dir.h"
 
 namespace varve::compact {
@@ -33,6 +36,32 @@ class CompactionTest : public ::testing::Test {
     const auto done = catalog::RegisterFiles(lab.tables, "users", keys, InPlace(Iceberg()));
     EXPECT_TRUE(done.ok()) << done.error().message;
     return done.ok();
+  }
+  // A second file of the namespace, with a column n.
+  CompactionRequest OneMoreColumn(CompactionRequest request) {
+    const TestFile file{.rows = {{kWindow + 1, "more", 6}}};
+    request.sources = {lab.Put("data/" + request.ns + "/more.parquet", file)};
+    return request;
+  }
+  std::vector<table::FileFooter> FootersOf(const std::string& name) {
+    std::vector<table::FileFooter> out;
+    for (const auto& file : catalog::FilesAsOf(lab.tables, name, {}).value().files) {
+      out.push_back(catalog::ReadFooter(store, file.path, file.bytes).value());
+    }
+    return out;
+  }
+  // As another program does through a catalog.
+  void ChangeSchema(const std::function<void(table::Schema&)>& change) {
+    const auto next = [&](const catalog::IcebergHead& head)
+        -> Result<std::optional<table::iceberg::TableMetadata>> {
+      table::Evolution evolution;
+      evolution.schema = head.metadata.schema();
+      evolution.last_column_id = head.metadata.last_column_id;
+      change(evolution.schema);
+      return std::optional(
+          TRY(table::iceberg::WithSchema(head.metadata, head.location, evolution, clock.NowMs())));
+    };
+    ASSERT_TRUE(lab.iceberg.Update("users", next).ok());
   }
   std::string StepDetail(const std::string& id, const std::string& step) {
     std::string detail;
@@ -180,6 +209,68 @@ TEST_F(CompactionTest, TheSourcesOwnFieldIdsAreNotMistakenForTheTables) {
   EXPECT_EQ(lab.IcebergRows(), expected);
 }
 
+TEST_F(CompactionTest, MergedFilesHaveTheTablesIdsAndNoneWithoutIceberg) {
+  TestFile file{.rows = {{kWindow, "ids", 5}}, .field_ids = true};
+  for (const catalog::Formats formats : {Iceberg(), BothFormats(), Delta()}) {
+    const std::string ns = !formats.delta ? "one" : formats.iceberg ? "both" : "other";
+    CompactionRequest request = lab.Request({lab.Put("data/" + ns + "/a.parquet", file)}, formats);
+    request.ns = ns;
+    Compact(request);
+    Compact(OneMoreColumn(request));
+    const auto footers = FootersOf(ns);
+    ASSERT_EQ(footers.size(), 2u);
+    const auto shape = lab.tables.Shape(ns).value();
+    for (const auto& footer : footers) {
+      EXPECT_EQ(footer.has_field_ids, formats.iceberg) << ns;
+      EXPECT_EQ(table::CheckSameIds(shape.schema, footer.schema).ok(), formats.iceberg) << ns;
+    }
+    EXPECT_EQ(shape.schema.fields.size(), 3u);
+  }
+}
+
+TEST_F(CompactionTest, IdsThatAnotherCommitHasTakenSendItBackToThePlan) {
+  CompactionRequest request = lab.Request(
+      {lab.Put("data/users/a.parquet", {.rows = {{kWindow, "a", 0}}, .n = NColumn::kNone})},
+      BothFormats());
+  Compact(request);
+  const std::string id = lab.Start(OneMoreColumn(request));
+  lab.RunUntil(id, "commit");
+  table::Schema theirs = lab.tables.Shape("users").value().schema;
+  theirs.fields.push_back(theirs.fields.back());
+  theirs.fields.back().name = "theirs";
+  ASSERT_TRUE(lab.tables.Evolve("users", theirs).ok());
+  lab.Drain();
+  EXPECT_EQ(lab.Get(id).state, WorkflowState::kSucceeded) << lab.Get(id).error;
+  EXPECT_EQ(lab.State(id).plans, 2u);
+  const auto shape = lab.tables.Shape("users").value();
+  EXPECT_EQ(table::FindField(shape.schema, "n")->id, 4);
+  for (const auto& footer : FootersOf("users")) {
+    EXPECT_TRUE(table::CheckSameIds(shape.schema, footer.schema).ok());
+  }
+  EXPECT_EQ(lab.IcebergRows(), lab.DeltaRows());
+}
+
+TEST_F(CompactionTest, AColumnUnderItsOldNameIsQuarantinedAndADroppedOneIsNew) {
+  const TestFile file{.rows = {{kWindow, "a", 1}}};
+  Compact(lab.Request({lab.Put("data/users/a.parquet", file)}, Iceberg()));
+  ChangeSchema([](table::Schema& schema) { schema.fields[1].name = "name"; });
+  const std::string id = Compact(lab.Request({lab.Put("data/users/b.parquet", file)}, Iceberg()));
+  EXPECT_EQ(lab.account->Settled().at("data/users/b.parquet"), SourceEnd::kQuarantined);
+  EXPECT_THAT(StepDetail(id, "plan"), HasSubstr("has renamed its column 'id' to 'name'"));
+  const auto in_place =
+      catalog::RegisterFiles(lab.tables, "users", {"data/users/b.parquet"}, InPlace(Iceberg()));
+  ASSERT_FALSE(in_place.ok());
+  EXPECT_EQ(in_place.error().code, "OLD_COLUMN_NAME");
+
+  ChangeSchema([](table::Schema& schema) { schema.fields[1].name = "id"; });
+  ChangeSchema([](table::Schema& schema) { schema.fields.pop_back(); });  // n
+  Compact(lab.Request({lab.Put("data/users/c.parquet", file)}, Iceberg()));
+  const auto shape = lab.tables.Shape("users").value();
+  EXPECT_EQ(table::FindField(shape.schema, "n")->id, 4);
+  EXPECT_THAT(shape.properties.at(table::iceberg::kNameMapping),
+              HasSubstr(R"({"field-id":3,"names":["n"]})"));
+}
+
 TEST_F(CompactionTest, RegisteredSourcesAreReplacedInOneCommitAndStayForOlderSnapshots) {
   const auto sources = lab.PutWindow(2, 3, expected);
   std::vector<std::string> keys;
@@ -254,6 +345,52 @@ TEST_F(CompactionTest, ATableThatAppearsWithAnotherSchemaSendsItBackToThePlan) {
   for (const auto& [key, end] : lab.account->Settled()) EXPECT_EQ(end, SourceEnd::kQuarantined);
   EXPECT_EQ(lab.Keys("data/users/").size(), 4u);
   EXPECT_THAT(lab.Keys("catalog/users/data/"), IsEmpty());
+}
+
+TEST_F(CompactionTest, ATablePartitionedOtherwiseIsRefusedByTheNameOfTheField) {
+  const auto sources = lab.PutWindow(1, 2, expected);
+  lab.Put("data/theirs.parquet", {.rows = {{kWindow, "theirs", 9}}});
+  ASSERT_TRUE(catalog::RegisterFiles(lab.tables, "users", {"data/theirs.parquet"},
+                                     InPlace(Iceberg(), "hour(ts),id"))
+                  .ok());
+  const std::string id = lab.Start(lab.Request(sources, Iceberg()));
+  lab.Drain();
+  EXPECT_EQ(lab.Get(id).error_code, "PARTITIONING_UNSUPPORTED");
+  EXPECT_THAT(lab.Get(id).error, HasSubstr("by 'id' (identity)"));
+  EXPECT_EQ(lab.Keys("data/users/").size(), 2u);
+}
+
+// Another engine's, whose log has the columns' values.
+TEST_F(CompactionTest, ADeltaTableWithPartitionColumnsTakesNoFiles) {
+  const auto sources = lab.PutWindow(1, 2, expected);
+  lab.Put("catalog/users/data/theirs.parquet", {.rows = {{kWindow, "theirs", 9}}});
+  ASSERT_TRUE(catalog::RegisterFiles(lab.tables, "users", {"catalog/users/data/theirs.parquet"},
+                                     InPlace(Delta()))
+                  .ok());
+  const std::string late = lab.Start(lab.Request(sources, Delta()));
+  lab.RunUntil(late, "commit");
+  table::delta::Change change;
+  change.commit_id = "theirs";
+  change.table = lab.delta.Load("users")->table;
+  change.table->partition_columns = {"id"};
+  const int64_t version = lab.delta.Commit("users", change).value().version;
+  lab.Drain();
+  const std::string planned = lab.Start(lab.Request(sources, Delta()));
+  lab.Drain();
+  for (const std::string& id : {late, planned}) {
+    EXPECT_EQ(lab.Get(id).error_code, "PARTITIONING_UNSUPPORTED") << lab.Get(id).error;
+  }
+  EXPECT_EQ(lab.Get(planned).step, "plan");
+  EXPECT_EQ(lab.delta.Load("users")->version, version);
+  EXPECT_EQ(lab.Keys("data/users/").size(), 2u);
+  catalog::FileChanges changes = lab.tables.NewChanges();
+  changes.added.emplace_back();
+  changes.added[0].path = "catalog/users/data/more.parquet";
+  EXPECT_EQ(lab.tables.Commit("users", changes).error().code, "PARTITIONING_UNSUPPORTED");
+  changes.added.clear();
+  changes.removed.emplace_back();
+  changes.removed[0].path = "catalog/users/data/theirs.parquet";
+  EXPECT_TRUE(lab.tables.Commit("users", changes).ok()) << "what takes files out may";
 }
 
 TEST_F(CompactionTest, TwoWorkflowsOnOneTableBothCommit) {

@@ -275,6 +275,60 @@ TEST_P(Publication, WaitsForACleaner) {
   EXPECT_EQ(*lab.tables.FormatsOf("users"), first_);
 }
 
+TEST(MaintenanceLease, OfAnEarlierRunIsTakenOver) {
+  ManualClock clock(kWindow);
+  store::MemoryStore memory(clock);
+  const auto take = [&](const std::string& run) {
+    return catalog::Lease::Take(memory, clock, "catalog/t/_maintenance/lease", 60'000, run);
+  };
+  const auto leave = [&](const std::string& run) {  // as a process does that is killed
+    auto lease = take(run);
+    ASSERT_TRUE(lease.ok()) << lease.error().message;
+    const std::string text = memory.Get("catalog/t/_maintenance/lease", std::nullopt).value();
+    { const auto given_back = std::move(*lease); }
+    ASSERT_TRUE(memory.Put("catalog/t/_maintenance/lease", text, {}).ok());
+  };
+  leave("1-1");
+  EXPECT_EQ(take("1-1").error().code, "LEASED");  // another thread's
+  EXPECT_EQ(take("").error().code, "LEASED");     // by who does not know whether it lives
+  const auto lease = take("2-1");
+  ASSERT_TRUE(lease.ok()) << lease.error().message;
+  EXPECT_EQ(lease->epoch(), 2);
+  clock.AdvanceMs(60'000);
+  leave("");
+  EXPECT_EQ(take("3-1").error().code, "LEASED");  // a command's, which may be at work
+}
+
+TEST(Registration, ThatIsRefusedLeavesNoTable) {
+  const TempDir dir;
+  ManualClock clock(kWindow + 2 * kHourMs);
+  store::MemoryStore memory(clock);
+  CompactionLab lab(memory, dir.path(), clock, true);
+  lab.Put("imports/a.parquet", {.rows = {{kWindow, "x", 1}}});
+  lab.Put("catalog/r/data/b.parquet", {.rows = {{kWindow, "x", 1}}});
+  catalog::RegisterOptions both = InPlace(Iceberg());
+  both.formats.delta = true;
+  const auto outside = catalog::RegisterFiles(lab.tables, "r", {"imports/a.parquet"}, both);
+  ASSERT_FALSE(outside.ok());
+  EXPECT_EQ(outside.error().code, "OUTSIDE_TABLE");
+  const auto twice = catalog::RegisterFiles(
+      lab.tables, "r", {"catalog/r/data/b.parquet", "catalog/r/data/b.parquet"}, both);
+  ASSERT_FALSE(twice.ok());
+  EXPECT_EQ(twice.error().code, "NAMED_TWICE");
+  EXPECT_FALSE(lab.tables.FormatsOf("r")->any());
+  EXPECT_TRUE(
+      catalog::RegisterFiles(lab.tables, "r", {"imports/a.parquet"}, InPlace(Iceberg())).ok());
+
+  catalog::TableShape shape;
+  table::Field field;
+  field.name = "at";
+  field.type.id = table::TypeId::kTime;
+  shape.schema.fields = {field};
+  table::AssignIds(shape.schema, 0);
+  EXPECT_EQ(lab.tables.Create("times", shape, both.formats).error().code, "UNSUPPORTED_TYPE");
+  EXPECT_FALSE(lab.tables.FormatsOf("times")->any());
+}
+
 TEST(PublicationOfIceberg, OfWhatDeltaCannotHaveIsRefused) {
   const TempDir dir;
   ManualClock clock(kWindow + 2 * kHourMs);

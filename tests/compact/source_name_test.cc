@@ -24,6 +24,21 @@ TEST(SourceNames, HaveNamespaceTimeWriterAndSequence) {
   EXPECT_EQ(deep.sequence, 42u);
 }
 
+TEST(SourceNames, WritersDirectoriesAreThePrefixAndWhatIsBelowIt) {
+  for (const char* theirs :
+       {"data", "data/users", "data/shop/eu", "ns/acme/data", "ns/acme/data/a"}) {
+    EXPECT_TRUE(IsWritersDirectory(theirs, "data/")) << theirs;
+  }
+  for (const char* other :
+       {"", "dat", "data2", "catalog/users", "ns", "ns/acme", "ns/acme/database",
+        "data/users/ts_hour=2026-02-02-14", "ns/default/data"}) {
+    EXPECT_FALSE(IsWritersDirectory(other, "data/")) << other;
+  }
+  EXPECT_TRUE(IsWritersDirectory("in/files", "in/files/"));
+  EXPECT_FALSE(IsWritersDirectory("in", "in/files/"));
+  EXPECT_FALSE(IsWritersDirectory("data", ""));
+}
+
 TEST(SourceNames, SecondsAndMillisecondsMeetAtTenToTheEleventh) {
   EXPECT_EQ(Parse("data/a/99999999999-w-0.parquet")->time_ms, 99'999'999'999'000);
   EXPECT_EQ(Parse("data/a/100000000000-w-0.parquet")->time_ms, 100'000'000'000);
