@@ -24,6 +24,12 @@ struct Options {
   bool plan = false, resume = false, keep = false, json = false, quiet = false;
 };
 
+Result<uint64_t> QuantityOf(const char* option, const std::string& text, std::string_view unit) {
+  auto number = ParseQuantity(text, unit);
+  if (!number.ok()) return Error(number.error()).Context(option);
+  return number;
+}
+
 Result<compact::CompactionRequest> RequestOf(const Options& options) {
   compact::CompactionRequest request;
   if (!options.tenant.empty()) request.tenant = TRY(NamespaceId::Parse(options.tenant));
@@ -34,9 +40,9 @@ Result<compact::CompactionRequest> RequestOf(const Options& options) {
   settings.partition_by = TRY(compact::ParsePartitionBy(options.partition));
   settings.codec = TRY(parquet::ParseCodec(options.codec));
   for (const std::string& key : options.keys) settings.sort_by.push_back(ParseSortKey(key));
-  settings.grace_ms = TRY(ParseQuantity(options.grace, "ms"));
-  settings.file_bytes_max = TRY(ParseQuantity(options.file_bytes, "bytes"));
-  settings.batch_bytes_max = TRY(ParseQuantity(options.batch_bytes, "bytes"));
+  settings.grace_ms = TRY(QuantityOf("--grace", options.grace, "ms"));
+  settings.file_bytes_max = TRY(QuantityOf("--file-size", options.file_bytes, "bytes"));
+  settings.batch_bytes_max = TRY(QuantityOf("--batch-size", options.batch_bytes, "bytes"));
   settings.delete_sources = !options.keep;
   return request;
 }
@@ -55,6 +61,9 @@ std::string TextOf(const std::string& summary_json) {
   for (const auto& step : json.value("steps", nlohmann::ordered_json::array())) {
     out += fmt::format("  {:<11} {:>8} ms  {}\n", step.value("step", ""), step.value("ms", 0),
                        step["detail"].dump());
+    if (step["detail"].is_object() && step["detail"].contains("warning")) {
+      out += fmt::format("  warning: {}\n", step["detail"].value("warning", ""));
+    }
   }
   return out;
 }
@@ -79,6 +88,7 @@ Result<std::string> Compact(const Options& options, ProgressLine& progress) {
     TRY(direct->Abandon(id));
     return summary;
   }
+  TRY(direct->CheckTaken(id));
   return options.json ? *summary : TextOf(*summary);
 }
 

@@ -89,7 +89,10 @@ int Run(Options options) {
   CheckPermissions(paths, &findings);
   CheckSpace(paths, config, &findings);
   CheckTempFiles(paths, SystemClock().NowMs(), &findings);
-  if (!options.set_journal_aside) CheckObjects(paths, options.fast, &findings);
+  if (!options.set_journal_aside) {
+    CheckObjects(paths, options.fast, &findings);
+    CheckTables(paths, config, options.fast, &findings);
+  }
   Result<std::optional<ServeInfo>> server = RunningServer(paths);
   if (server.ok() && *server) {
     CheckServer(**server, &findings);
@@ -122,9 +125,10 @@ void AddDoctor(CLI::App& root, Chosen& chosen) {
   command->add_flag("--set-journal-aside", options->set_journal_aside,
                     "Rename a damaged journal, so that the server starts without it");
   command->footer(
-      R"(Looks at rights, space, every page of every Parquet file, left-over temporary files and,
-where no server runs, the journal, the state database, dead letters and files that were not
-announced. It changes nothing. The exit code is 1 if there is an error.
+      R"(Looks at rights, space, every page of every Parquet file, the tables' metadata and whether
+their files are there, left-over temporary files and, where no server runs, the journal, the state
+database, dead letters and files that were not announced. It changes nothing. The exit code is 1 if
+there is an error.
 
 Example:
   varve doctor --data ./varve-data)");

@@ -43,6 +43,9 @@ std::string JobText(const Json& job) {
                        one.value("namespace", ""), HumanCount(one.value("files", uint64_t{0})),
                        HumanBytes(one.value("bytes", uint64_t{0})),
                        HumanCount(one.value("rows", uint64_t{0})));
+    if (one.contains("waitsFor")) {
+      out += fmt::format("             waits for the lease {}\n", one.value("waitsFor", ""));
+    }
   }
   for (const Json& error : job["progress"].value("errors", Json::array())) {
     out += fmt::format("  error: {}\n", error.get<std::string>());

@@ -162,8 +162,10 @@ void AddQueue(CLI::App& root, Chosen& chosen) {
   purge->add_flag("--yes", options->yes, "Really");
   command->footer(R"(Examples:
   varve queue ls
+  varve queue peek varve-compaction --limit 5
   varve queue dlq --url http://127.0.0.1:8080
-  varve queue replay varve-dlq --data ./varve-data)");
+  varve queue replay varve-dlq --data ./varve-data
+  varve queue purge varve-dlq --yes)");
 }
 
 }  // namespace varve::app

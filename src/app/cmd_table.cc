@@ -22,17 +22,22 @@ int Run(const TableOptions& options, bool writes, Action action) {
 }
 
 constexpr const char* kFooter =
-    R"(A table is catalog/NAME/ of the data directory: Iceberg metadata, Delta's log, data files.
+    R"(A table is catalog/NAME/ of the data directory: Iceberg metadata, Delta's log, data files. A Delta
+table's files lie there too; an Iceberg table's may lie anywhere in the data directory.
 Expiring, vacuum and orphans say what they would delete, and delete it with --yes.
 
-Examples:
-  varve table register trips --prefix imports/trips/ --format iceberg
+Examples, in this order (SNAPSHOT: an id that history shows, or a time):
+  varve table register trips --prefix catalog/trips/ --format iceberg --sort ts
   varve table publish trips --to delta
   varve table ls
+  varve table show trips
   varve table history trips
-  varve table files trips --as-of 2026-02-02T14:00:00Z --json
-  varve table diff trips --from 4711 --to 4712
-  varve table expire trips --older-than 7d --yes)";
+  varve table files trips --as-of SNAPSHOT --json
+  varve table diff trips --from SNAPSHOT
+  varve table rewrite-manifests trips
+  varve table expire trips --older-than 7d --keep-last 3 --yes
+  varve table vacuum trips --older-than 7d --yes
+  varve table orphans trips --older-than 3d --yes)";
 
 }  // namespace
 

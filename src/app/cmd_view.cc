@@ -189,9 +189,11 @@ Examples:
   varve view create daily --sql "SELECT day, count(*) AS n FROM orders GROUP BY day"
   varve view create errors --incremental --debounce 500 \
       --sql "SELECT ts, url FROM requests WHERE status >= 500"
+  varve view ls
   varve view show daily
   varve view refresh daily --full
-  varve query "SELECT * FROM view.daily")");
+  varve query "SELECT * FROM view.daily"
+  varve view drop daily)");
 }
 
 }  // namespace varve::app

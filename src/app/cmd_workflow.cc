@@ -123,6 +123,9 @@ void AddWorkflow(CLI::App& root, Chosen& chosen) {
   command->footer(R"(Examples:
   varve workflow ls --state failed
   varve workflow show 01J9Z3K4M5N6P7Q8R9S0T1V2W3 --json
+  varve workflow pause 01J9Z3K4M5N6P7Q8R9S0T1V2W3
+  varve workflow resume 01J9Z3K4M5N6P7Q8R9S0T1V2W3
+  varve workflow cancel 01J9Z3K4M5N6P7Q8R9S0T1V2W3
   varve workflow retry 01J9Z3K4M5N6P7Q8R9S0T1V2W3 --url http://127.0.0.1:8080)");
 }
 

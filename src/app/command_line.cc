@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <exception>
@@ -34,6 +35,32 @@ bool ArmCrashPoint() {
   return false;
 }
 
+// A subcommand's help has those of its command's examples that call it, with the lines that they go
+// on in.
+std::string ExamplesOf(const std::string& examples, const std::string& call) {
+  std::string out;
+  bool goes_on = false;
+  for (size_t begin = 0; begin < examples.size();) {
+    const size_t end = std::min(examples.find('\n', begin), examples.size());
+    const std::string_view line = std::string_view(examples).substr(begin, end - begin);
+    begin = end + 1;
+    const bool calls = (std::string(line) + " ").find(call + " ") != std::string::npos;
+    if (calls || goes_on) out += fmt::format("\n{}", line);
+    goes_on = (calls || goes_on) && line.ends_with('\\');
+  }
+  return out.empty() ? out : "Examples:" + out;
+}
+
+void ShareExamples(CLI::App& root) {
+  const auto all = [](CLI::App*) { return true; };
+  for (CLI::App* command : root.get_subcommands(all)) {
+    for (CLI::App* sub : command->get_subcommands(all)) {
+      const std::string call = "varve " + command->get_name() + " " + sub->get_name();
+      sub->footer(ExamplesOf(command->get_footer(), call));
+    }
+  }
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, char** argv) {
@@ -51,6 +78,7 @@ int RunCommandLine(int argc, char** argv) {
                     AddConvert, AddMerge, AddDoctor, AddDebug, AddSqlWorker}) {
     add(root, chosen);
   }
+  ShareExamples(root);
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -21,6 +21,7 @@ void OnInterrupt(int signal_number) {
 void InstallInterruptHandler() {
   signal(SIGINT, OnInterrupt);
   signal(SIGTERM, OnInterrupt);
+  signal(SIGHUP, OnInterrupt);
 }
 
 bool Interrupted() { return g_interrupted != 0; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compact/source_name.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "server/compaction_json.h"
@@ -61,6 +62,15 @@ CompactionHooks WorkflowHooks(workflow::WorkflowStore& workflows, compact::Start
   };
   hooks.started = std::move(wake);
   return hooks;
+}
+
+store::LocalStoreOptions StoreOptionsOf(const Config& config, const DataDirPaths& paths) {
+  store::LocalStoreOptions options;
+  options.root = paths.root;
+  options.keeps = [prefix = config.compaction.prefix + "/"](std::string_view directory) {
+    return compact::IsWritersDirectory(directory, prefix);
+  };
+  return options;
 }
 
 // The texts were checked with the configuration.

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "app/config.h"
+#include "app/data_dir.h"
 #include "app/lake.h"
 #include "compact/window_consumer.h"
 #include "compact/window_tracker.h"
 #include "notify/rules.h"
 #include "server/metrics.h"
 #include "server/services.h"
+#include "store/local_store.h"
 #include "workflow/workflow_store.h"
 
 namespace varve::app {
@@ -30,6 +32,9 @@ CompactionHooks WorkflowHooks(workflow::WorkflowStore& workflows, compact::Start
                               std::function<void()> wake);
 
 compact::WindowOptions WindowOptionsOf(const CompactionConfig& config);
+
+// Of a data directory in which the writers' directories stay.
+store::LocalStoreOptions StoreOptionsOf(const Config& config, const DataDirPaths& paths);
 
 // Tells the windows' queue of writers' files, in every tenant's part; unless a rule does already.
 void AddCompactionRule(const Config& config, std::vector<notify::NotifyRule>& rules);

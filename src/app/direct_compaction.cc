@@ -13,6 +13,7 @@
 #include "app/compaction.h"
 #include "app/table_access.h"
 #include "compact/compaction_plan.h"
+#include "compact/compaction_state.h"
 #include "core/clock.h"
 #include "store/local_store.h"
 
@@ -43,9 +44,9 @@ Result<std::unique_ptr<DirectCompaction>> DirectCompaction::Open(
   DataDirLock lock = TRY(DataDirLock::Take(paths, DataDirLock::Mode::kExclusive));
   std::unique_ptr<DirectCompaction> out(new DirectCompaction(std::move(lock)));
   out->data_prefix_ = config.compaction.prefix + "/";
-  out->store_ = TRY(store::OpenLocalStore({.root = paths.root}, SystemClock()));
+  out->store_ = TRY(store::OpenLocalStore(StoreOptionsOf(config, paths), SystemClock()));
   out->database_ = TRY(state::Database::Open(paths.state));
-  out->tables_ = OpenTenantTables(*out->store_, config, paths);
+  out->tables_ = OpenTenantTables(*out->store_, config, paths, TablesUse::kAlone);
   out->windows_ = TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction),
                                                    *out->database_, SystemClock()));
   out->kept_ = TRY(workflow::WorkflowStore::Open(*out->database_, SystemClock(), SystemRandom(),
@@ -70,15 +71,21 @@ Result<std::vector<compact::SourceFile>> DirectCompaction::Sources(
       if (object.key.ends_with(".parquet") && !compacted) all.insert(object.key);
     }
   }
-  if (all.empty() || all.size() > compact::kCompactionSourcesMax) {
+  if (all.empty()) {
+    return MakeError(
+        ErrorKind::kInvalid, "BAD_FILE_COUNT",
+        fmt::format("no .parquet file below --prefix '{}' waits for compaction", prefix));
+  }
+  if (all.size() > compact::kCompactionSourcesMax) {
     return MakeError(ErrorKind::kInvalid, "BAD_FILE_COUNT",
-                     fmt::format("{} files are named; 1 to {} are compacted at once", all.size(),
-                                 compact::kCompactionSourcesMax));
+                     fmt::format("{} files are named or below --prefix '{}'; at most {} are "
+                                 "compacted at once",
+                                 all.size(), prefix, compact::kCompactionSourcesMax));
   }
   std::vector<compact::SourceFile> sources;
   for (const std::string& key : all) {
     auto meta = store_->Head(key);
-    if (!meta.ok()) return std::move(meta).error();
+    if (!meta.ok()) return std::move(meta).error().Context("'" + key + "'");
     compact::SourceFile source;
     source.key = key;
     source.etag = meta->etag;
@@ -177,6 +184,17 @@ Result<std::string> DirectCompaction::Summary(const std::string& id) {
                              {"detail", Json::parse(step.detail_json, nullptr, false)}});
   }
   return json.dump() + "\n";
+}
+
+Status DirectCompaction::CheckTaken(const std::string& id) {
+  const workflow::Workflow workflow = TRY(kept_->Get(id));
+  const auto request = TRY(compact::ParseCompactionRequest(workflow.params_json));
+  const auto state = TRY(compact::ParseCompactionState(workflow.data_json));
+  if (state.sources.empty() || state.CountOf(compact::SourceFate::kTaken) > 0) return {};
+  return MakeError(
+      ErrorKind::kInvalid, "NOTHING_COMPACTED",
+      fmt::format("nothing was compacted: all of {} files stay where they are; '{}': {}",
+                  state.sources.size(), request.sources[0].key, state.sources[0].why));
 }
 
 }  // namespace varve::app

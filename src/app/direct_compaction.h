@@ -34,6 +34,8 @@ class DirectCompaction {
   Status Abandon(const std::string& id);
   // The workflow with its steps' details, as JSON; its own error if it has failed.
   Result<std::string> Summary(const std::string& id);
+  // kInvalid, NOTHING_COMPACTED: every file was left out.
+  Status CheckTaken(const std::string& id);
 
  private:
   explicit DirectCompaction(DataDirLock lock) : lock_(std::move(lock)) {}

@@ -24,6 +24,8 @@ void CheckSpace(const DataDirPaths& paths, const Config& config, Findings* findi
 void CheckTempFiles(const DataDirPaths& paths, int64_t now_ms, Findings* findings);
 // Every page of every Parquet file, with progress on a terminal; fast: their footers.
 void CheckObjects(const DataDirPaths& paths, bool fast, Findings* findings);
+// The lake tables: their metadata, logs and manifests can be read, and their files are there.
+void CheckTables(const DataDirPaths& paths, const Config& config, bool fast, Findings* findings);
 // The next two need the directory's exclusive lock.
 void CheckJournal(const DataDirPaths& paths, Findings* findings);
 // With what it holds: dead letters, and raw files that were not announced.

@@ -40,7 +40,7 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
   const Clock& clock = SystemClock();
   Random& random = SystemRandom();
   auto lake = std::make_unique<Lake>();
-  lake->store = TRY(store::OpenLocalStore({.root = paths.root}, clock));
+  lake->store = TRY(store::OpenLocalStore(StoreOptionsOf(config, paths), clock));
   lake->database = TRY(state::Database::Open(paths.state));
   lake->instance = TRY(ingest::LoadInstance(*lake->database, random));
   lake->queue = TRY(queue::SqliteQueue::Open(*lake->database, clock, random));
@@ -52,7 +52,8 @@ Result<std::unique_ptr<Lake>> OpenLake(const Config& config, const DataDirPaths&
   lake->flusher = TRY(ingest::Flusher::Open(FlusherOptionsOf(config), lake->instance,
                                             *lake->journal, *lake->store, *lake->database, clock));
   lake->ledger = TRY(compact::RawLedger::Open(*lake->database, lake->instance.tag));
-  lake->tables = OpenTenantTables(*lake->store, config, paths);
+  lake->tables = OpenTenantTables(*lake->store, config, paths,
+                                  use == LakeUse::kServe ? TablesUse::kAlone : TablesUse::kShared);
   lake->windows =
       TRY(compact::WindowTracker::Open(WindowOptionsOf(config.compaction), *lake->database, clock));
   lake->workflows =

@@ -9,6 +9,7 @@
 #include "compact/compaction_state.h"
 #include "compact/source_name.h"
 #include "compact/window_report.h"
+#include "query/table_names.h"
 
 namespace varve::app {
 
@@ -29,8 +30,6 @@ std::set<std::string> NamespacesOf(const std::string& table) {
   std::ranges::replace(path, '.', '/');
   return {path, table};
 }
-
-constexpr std::string_view kViewSchema = "view.";
 
 // "compacted-{window start}-{workflow}-{number}.parquet": the workflow, whose id is in
 // small letters there.
@@ -93,12 +92,20 @@ Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
   return written;
 }
 
-Status LakeReader::TakeTable(const NamespaceId& tenant, const query::TableRef& ref,
+Status LakeReader::TakeTable(const NamespaceId& tenant, const std::string& table,
                              query::LakeTable& out, std::set<std::string>& keys) {
   catalog::LakeTables& tables = tables_.Of(tenant);
-  if (!TRY(tables.FormatsOf(ref.name)).any()) return {};
-  catalog::SnapshotFiles files = TRY(catalog::FilesAsOf(tables, ref.name, AsOfOf(ref)));
+  if (!TRY(tables.FormatsOf(table)).any()) return {};
+  catalog::SnapshotFiles files = TRY(catalog::FilesAsOf(tables, table, AsOfOf(out.ref)));
+  TRY(catalog::CheckReadable(files, table));
   out.schema = std::move(files.schema);
+  out.names = std::move(files.names);
+  out.by_id = files.by_id;
+  for (const table::DataFile& file : files.deleted.positions) {
+    out.deletes.push_back(RefOf(file.path, file.bytes, 0));
+  }
+  if (!out.deletes.empty()) out.delete_roots = std::move(files.deleted.roots);
+  out.constants = std::move(files.constants);
   for (const table::DataFile& file : files.files) {
     out.files.push_back(RefOf(file.path, file.bytes, 0));
     keys.insert(file.path);
@@ -183,8 +190,9 @@ Result<std::optional<std::vector<view::FileId>>> LakeReader::MadeOf(const std::s
 Result<std::optional<query::LakeTable>> LakeReader::TakeView(const NamespaceId& tenant,
                                                              const query::TableRef& ref) {
   const std::optional<query::LakeTable> none;
-  if (ref.at != query::TableRef::At::kNow || !ref.name.starts_with(kViewSchema)) return none;
-  const auto view = views_.Get(tenant, std::string_view(ref.name).substr(kViewSchema.size()));
+  if (ref.at != query::TableRef::At::kNow || !ref.name.starts_with(query::kViewSchema)) return none;
+  const auto view =
+      views_.Get(tenant, std::string_view(ref.name).substr(query::kViewSchema.size()));
   if (!view.ok() && view.error().code != "VIEW_NOT_FOUND") return view.error();
   if (!view.ok() || !view->output) return none;
   query::LakeTable out;
@@ -197,14 +205,15 @@ Result<std::optional<query::LakeTable>> LakeReader::Take(const NamespaceId& tena
                                                          const query::TableRef& ref,
                                                          view::Contents* contents) {
   if (auto view = TRY(TakeView(tenant, ref))) return view;
-  if (!catalog::CheckTableName(ref.name).ok()) return std::optional<query::LakeTable>();
+  const std::string table = query::TableOf(ref.name);
+  if (!catalog::CheckTableName(table).ok()) return std::optional<query::LakeTable>();
   query::LakeTable out;
   out.ref = ref;
   std::set<std::string> keys;
   const bool now = ref.at == query::TableRef::At::kNow;
   Written written;
-  if (now) written = TRY(ListWritten(tenant, ref.name));
-  TRY(TakeTable(tenant, ref, out, keys));
+  if (now) written = TRY(ListWritten(tenant, table));
+  TRY(TakeTable(tenant, table, out, keys));
   if (now) TRY(AddSources(written, keys, out, contents));
   if (now && contents != nullptr) {
     contents->files.insert(keys.begin(), keys.end());
@@ -216,13 +225,16 @@ Result<std::optional<query::LakeTable>> LakeReader::Take(const NamespaceId& tena
 
 Result<std::vector<std::string>> LakeReader::Names(const NamespaceId& tenant, size_t names_max) {
   std::set<std::string> names;
-  for (std::string& name : TRY(tables_.Of(tenant).List())) names.insert(std::move(name));
+  for (const std::string& name : TRY(tables_.Of(tenant).List())) {
+    names.insert(query::NameInSql(name));
+  }
   compact::StatusFilter filter{.tenant = tenant, .namespaces_max = names_max, .windows_max = 1};
   for (const auto& known : TRY(compact::ReadStatus(windows_, filter)).namespaces) {
-    if (auto name = compact::TableNameOf(known.row.ns); name.ok()) names.insert(*name);
+    if (auto name = compact::TableNameOf(known.row.ns); name.ok())
+      names.insert(query::NameInSql(*name));
   }
   for (const view::View& view : TRY(views_.List(&tenant))) {
-    if (view.output) names.insert(std::string(kViewSchema) + view.request.name);
+    if (view.output) names.insert(std::string(query::kViewSchema) + view.request.name);
   }
   std::vector<std::string> out(names.begin(), names.end());
   out.resize(std::min(out.size(), names_max));

@@ -61,7 +61,7 @@ class LakeReader {
  private:
   struct Written;  // the writers' files, and what was compacted into plain files
   Result<Written> ListWritten(const NamespaceId& tenant, const std::string& table);
-  Status TakeTable(const NamespaceId& tenant, const query::TableRef& ref, query::LakeTable& out,
+  Status TakeTable(const NamespaceId& tenant, const std::string& table, query::LakeTable& out,
                    std::set<std::string>& keys);
   Result<std::optional<query::LakeTable>> TakeView(const NamespaceId& tenant,
                                                    const query::TableRef& ref);

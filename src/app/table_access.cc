@@ -1,18 +1,21 @@
 #include "app/table_access.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/compaction.h"
 #include "app/data_dir.h"
 #include "app/rest_transport.h"
 #include "catalog/publication.h"
 #include "catalog/registration.h"
 #include "catalog/snapshot_files.h"
 #include "core/clock.h"
+#include "query/table_names.h"
 #include "store/local_store.h"
 #include "table/bounds.h"
 
@@ -103,10 +106,13 @@ Result<catalog::CleanOptions> CleanOptionsOf(const TableOptions& options, TableA
 
 std::unique_ptr<catalog::TenantTables> OpenTenantTables(store::ObjectStore& store,
                                                         const Config& config,
-                                                        const DataDirPaths& paths) {
+                                                        const DataDirPaths& paths, TablesUse use) {
   catalog::DeltaOptions options = config.table.formats;
   std::error_code ignored;
   options.catalog.root = std::filesystem::canonical(paths.root, ignored).string();
+  if (use == TablesUse::kAlone) {
+    options.catalog.run = std::to_string(SystemClock().NowMs()) + "-" + std::to_string(getpid());
+  }
   return std::make_unique<catalog::TenantTables>(
       store, SystemClock(), SystemRandom(), std::move(options), OpenRestHeads(config.table.rest));
 }
@@ -120,8 +126,7 @@ Result<std::unique_ptr<TableAccess>> TableAccess::Open(const TableOptions& optio
   if (!std::filesystem::is_directory(paths.root, ignored)) {
     return MakeError(ErrorKind::kNotFound, "there is no data directory '" + paths.root + "'");
   }
-  store::LocalStoreOptions store_options;
-  store_options.root = paths.root;
+  store::LocalStoreOptions store_options = StoreOptionsOf(loaded.config, paths);
   store_options.read_only = !writes;
   auto store = TRY(store::OpenLocalStore(std::move(store_options), SystemClock()));
   return std::unique_ptr<TableAccess>(new TableAccess(std::move(store), loaded.config, paths));
@@ -131,8 +136,11 @@ Result<std::string> ListTables(const TableOptions& options, TableAccess& access)
   std::string text;
   for (const std::string& name : TRY(access.tables().List())) {
     const std::string_view formats = ToString(TRY(access.tables().FormatsOf(name)));
-    text += options.json ? Json({{"name", name}, {"formats", formats}}).dump() + "\n"
-                         : fmt::format("{:<14} {}\n", formats, name);
+    const std::string in_sql = query::NameInSql(name);
+    const std::string hint = in_sql == name ? "" : "  (in SQL: " + in_sql + ")";
+    text += options.json
+                ? Json({{"name", name}, {"formats", formats}, {"sql", in_sql}}).dump() + "\n"
+                : fmt::format("{:<14} {}{}\n", formats, name, hint);
   }
   return text;
 }
@@ -150,10 +158,20 @@ Result<std::string> ShowTable(const TableOptions& options, TableAccess& access) 
   for (const table::DataFile& file : snapshot.files) rows += file.rows, bytes += file.bytes;
   json["rows"] = rows;
   json["bytes"] = bytes;
+  if (snapshot.deleted.any()) {  // whose rows are counted above
+    json["deleteFiles"] = snapshot.deleted.positions.size() + snapshot.deleted.others;
+  }
   if (formats.iceberg) {
     const auto head = TRY(access.tables().iceberg().Load(options.name));
     json["metadata"] = head.location;
     json["snapshots"] = head.metadata.snapshots.size();
+  }
+  if (const auto others = TRY(access.tables().OthersInDelta(options.name)); others.count > 0) {
+    json["notice"] = fmt::format(
+        "another program has committed to the Delta log (versions {} to {}), which Iceberg and SQL "
+        "do not have yet: the next compaction takes it over, or: varve table publish {} --to "
+        "iceberg+delta",
+        others.first, others.last, options.name);
   }
   json["partitioning"] = Json::array();
   for (const auto& field : shape.spec.fields) json["partitioning"].push_back(field.name);

@@ -26,10 +26,13 @@ struct TableOptions {
   bool yes = false;
 };
 
+// kAlone: who opens them has the data directory's lock exclusively.
+enum class TablesUse : uint8_t { kAlone, kShared };
+
 // The lake tables of a data directory, in whatever catalog the configuration names.
 std::unique_ptr<catalog::TenantTables> OpenTenantTables(store::ObjectStore& store,
                                                         const Config& config,
-                                                        const DataDirPaths& paths);
+                                                        const DataDirPaths& paths, TablesUse use);
 
 // The data directory's tables. writes: false opens the store for looking only.
 class TableAccess {
@@ -45,7 +48,7 @@ class TableAccess {
               const DataDirPaths& paths)
       : config_(config.table),
         store_(std::move(store)),
-        tables_(OpenTenantTables(*store_, config, paths)) {}
+        tables_(OpenTenantTables(*store_, config, paths, TablesUse::kShared)) {}
 
   const TableConfig config_;
   std::unique_ptr<store::ObjectStore> store_;

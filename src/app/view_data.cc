@@ -10,11 +10,11 @@
 
 #include "core/bytes.h"
 #include "core/version.h"
+#include "query/table_names.h"
 
 namespace varve::app {
 namespace {
 
-constexpr std::string_view kViews = "view.";
 // They say how this process is set, not what a row is.
 constexpr std::array<std::string_view, 2> kOfTheProcess = {"current_setting", "getvariable"};
 
@@ -68,18 +68,23 @@ class LakeViewInput : public view::ViewInput, private query::SnapshotSource {
         snapshots_(snapshots),
         reader_(reader),
         view_(view),
-        base_name_(std::string(kViews) + view.request.name) {}
+        base_name_(std::string(query::kViewSchema) + view.request.name) {}
 
   Status TakeOnce() {
     if (view_.sources.size() != 1) {
       return MakeError(ErrorKind::kCorrupt, "an incremental view has one source");
     }
-    table_ = TRY(reader_.Take(view_.request.tenant, {view_.sources[0]}, &contents_));
+    const std::string name = query::NameInSql(view_.sources[0]);
+    table_ = TRY(reader_.Take(view_.request.tenant, {name}, &contents_));
     taken_ = true;
-    const std::string columns =
-        TRY(Columns("SELECT * FROM " + TableInSql(view_.sources[0]), nullptr));
-    contents_.basis =
-        HexEncode(Sha256(fmt::format("{}\n{}\n{}", Version(), view_.request.sql, columns)));
+    const std::string columns = TRY(Columns("SELECT * FROM " + TableInSql(name), nullptr));
+    // Rows that are deleted from files that stay are no rows of new files.
+    std::string deletes;
+    if (table_) {
+      for (const query::FileRef& file : table_->deletes) deletes += "\n" + file.key;
+    }
+    contents_.basis = HexEncode(
+        Sha256(fmt::format("{}\n{}\n{}{}", Version(), view_.request.sql, columns, deletes)));
     return {};
   }
 
@@ -246,14 +251,14 @@ Result<view::CheckedSql> LakeViewData::Check(const NamespaceId& tenant, std::str
   std::set<std::string> sources;
   std::string unknown;  // or a name of WITH
   for (const query::TableRef& ref : facts.lake) {
-    if (ref.name.starts_with(kViews)) {
+    if (ref.name.starts_with(query::kViewSchema)) {
       return MakeError(ErrorKind::kInvalid, "VIEW_OF_VIEW",
                        fmt::format("a view cannot read the view {}", ref.name));
     }
     if (TRY(snapshots_.TakeTables(tenant, std::span(&ref, 1))).empty()) {
       unknown = ref.name;
     } else {
-      sources.insert(ref.name);
+      sources.insert(query::TableOf(ref.name));
     }
   }
   query::QueryRequest request;

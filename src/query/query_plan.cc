@@ -88,7 +88,7 @@ Error QueryPlan::Readable(Error error, uint64_t memory_bytes_max) const {
     for (const FileRef& file : table->parquet) ReplaceAll(error.message, file.path, file.key);
   }
   for (const LakeTable& table : lake_) {
-    for (const auto* files : {&table.files, &table.sources}) {
+    for (const auto* files : {&table.files, &table.sources, &table.deletes}) {
       for (const FileRef& file : *files) ReplaceAll(error.message, file.path, file.key);
     }
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -15,6 +16,7 @@
 #include "core/namespace_id.h"
 #include "core/result.h"
 #include "record/event.h"
+#include "table/constant_column.h"
 #include "table/schema.h"
 
 namespace varve::query {
@@ -57,7 +59,7 @@ struct Snapshot {
 struct TableRef {
   enum class At : uint8_t { kNow, kVersion, kTime };
 
-  std::string name;
+  std::string name;  // table_names.h
   At at = At::kNow;
   int64_t value = 0;  // a snapshot id, or a Delta table's version; milliseconds
 
@@ -71,8 +73,16 @@ struct TableRef {
 struct LakeTable {
   TableRef ref;
   table::Schema schema;  // without fields: there is no table yet, only sources
+  // What a column, by its field id, is called in files without field ids; none: as in the schema.
+  std::map<int32_t, std::vector<std::string>> names = {};
+  bool by_id = false;  // files that have field ids are read by them
   std::vector<FileRef> files;
   std::vector<FileRef> sources;
+  // Iceberg's position deletes: Parquet files of (file_path, pos), rows of `files` that are gone. A
+  // file_path is one of delete_roots and a key.
+  std::vector<FileRef> deletes = {};
+  std::set<std::string> delete_roots = {};
+  std::vector<table::ConstantColumn> constants = {};  // of files, whatever columns those have
   // Keys of which rows are read; the columns are those of all files. None: of all.
   std::optional<std::set<std::string>> only = {};
 };

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "query/table_names.h"
+
 namespace varve::query {
 
 using Json = nlohmann::json;
@@ -32,6 +34,16 @@ std::string Lower(std::string text) {
 
 bool Contains(const auto& names, const std::string& name) {
   return std::ranges::find(names, Lower(name)) != names.end();
+}
+
+// Behind "lake" nothing is DuckDB's own: lake.main.t is the table "main.t".
+std::string NameOf(const std::string& catalog, const std::string& schema, const std::string& name) {
+  const bool has_catalog = !Contains(kOwnCatalogs, catalog);
+  std::string whole = has_catalog ? catalog + "." : "";
+  const bool all_is_ours = Lower(whole) == kLakeSchema;
+  if (all_is_ours ? !schema.empty() : !Contains(kOwnSchemas, schema)) whole += schema + ".";
+  whole += name;
+  return Lower(whole).starts_with(kLakeSchema) ? NameInSql(TableOf(whole)) : whole;
 }
 
 Error BadMoment(const char* what) {
@@ -101,18 +113,13 @@ bool IsOwnTable(const Json& base_table) {
   const std::string catalog = Member(base_table, "catalog_name");
   if (!Contains(kOwnSchemas, schema) || !Contains(kOwnCatalogs, catalog)) return false;
   if (schema == "information_schema" || schema == "pg_catalog") return true;
-  const std::string name = Lower(Member(base_table, "table_name"));
-  return name == "events" || name == "logs" || name.starts_with("duckdb_") ||
-         name.starts_with("pg_") || name.starts_with("sqlite_");
+  return IsOwnName(Member(base_table, "table_name"));
 }
 
 Result<TableRef> RefOf(Instance& instance, const Json& base_table) {
   TableRef ref;
-  const std::string catalog = Member(base_table, "catalog_name");
-  const std::string schema = Member(base_table, "schema_name");
-  if (!Contains(kOwnCatalogs, catalog)) ref.name += catalog + ".";
-  if (!Contains(kOwnSchemas, schema)) ref.name += schema + ".";
-  ref.name += Member(base_table, "table_name");
+  ref.name = NameOf(Member(base_table, "catalog_name"), Member(base_table, "schema_name"),
+                    Member(base_table, "table_name"));
   const auto at = base_table.find("at_clause");
   if (at == base_table.end() || !at->is_object()) return ref;
   const auto expression = at->find("expr");
@@ -125,7 +132,8 @@ Result<TableRef> RefOf(Instance& instance, const Json& base_table) {
 }
 
 bool IsRenamed(const Json& base_table, const TableRef& ref) {
-  return ref.ViewName() != Member(base_table, "table_name");
+  return ref.ViewName() != Member(base_table, "table_name") ||
+         !Contains(kOwnSchemas, Member(base_table, "schema_name"));
 }
 
 Result<std::string> WithViewNames(Instance& instance, std::string_view sql) {

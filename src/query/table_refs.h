@@ -13,11 +13,12 @@ namespace varve::query {
 // Whether the reference is to DuckDB's own catalog, or to events or logs.
 bool IsOwnTable(const nlohmann::json& base_table);
 
-// A BASE_TABLE of the tree. A table "a.b" is also schema a, table b. AT takes a constant: VERSION
+// A BASE_TABLE of the tree. A table "a.b" is also schema a, table b, and schema lake is of all
+// tables. AT takes a constant: VERSION
 // a snapshot id, TIMESTAMP a time. kInvalid, SQL_ERROR: it is something else.
 Result<TableRef> RefOf(Instance& instance, const nlohmann::json& base_table);
 
-// Whether the view's name is not what the statement says.
+// Whether the view is not what the statement says: by name, or by a schema that DuckDB has not.
 bool IsRenamed(const nlohmann::json& base_table, const TableRef& ref);
 
 // The statement with every such reference under its view's name.

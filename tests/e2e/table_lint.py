@@ -228,13 +228,16 @@ class IcebergLint:
         by_key = {name: {e["key"]: e["value"] for e in file[name] or []}
                   for name in ("column_sizes", "value_counts", "null_value_counts", "lower_bounds", "upper_bounds")}
         table = pq.read_table(path, partitioning=None)
+        ids = {f.metadata[b"PARQUET:field_id"]: f.name for f in table.schema
+               if f.metadata and b"PARQUET:field_id" in f.metadata}
         for field_id, field in fields.items():
-            if field["name"] not in table.column_names:
+            name = ids.get(str(field_id).encode()) if ids else field["name"]
+            if name not in table.column_names:
                 need(field_id not in by_key["value_counts"], "stats of a column that is not there")
                 continue
-            cells = column_cells(table, field["name"], field["type"])
+            cells = column_cells(table, name, field["type"])
             index = next(i for i in range(footer.num_columns)
-                         if footer.schema.column(i).path == field["name"])
+                         if footer.schema.column(i).path == name)
             sizes = sum(footer.row_group(g).column(index).total_compressed_size
                         for g in range(footer.num_row_groups))
             need(by_key["column_sizes"][field_id] == sizes, "column_sizes", field["name"])

@@ -207,3 +207,73 @@ def test_a_server_shows_its_workflows_and_keeps_others_out(lake):
     finally:
         server.stop()
     assert len(lake.sources()) == 6
+
+
+def newest_metadata(root):
+    return max(root.glob("metadata/v*.metadata.json"), key=lambda p: int(p.name[1:].split(".")[0]))
+
+
+def newest_list(root):
+    metadata = json.loads(newest_metadata(root).read_text())
+    return next(root / "metadata" / snapshot["manifest-list"].rsplit("/", 1)[1]
+                for snapshot in metadata["snapshots"]
+                if snapshot["snapshot-id"] == metadata["current-snapshot-id"])
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+
+
+def say_99(root):
+    (root / "metadata/version-hint.text").write_text("99")
+
+
+DAMAGES = {  # format, what is done to the table, what every refusal names
+    "metadata gone": ("iceberg", lambda root: newest_metadata(root).unlink(), "version-hint.text"),
+    "metadata empty": ("iceberg", lambda root: newest_metadata(root).write_bytes(b""),
+                       ".metadata.json"),
+    "hint ahead": ("iceberg", say_99, "v99.metadata.json"),
+    "manifest list cut": ("iceberg", lambda root: cut(newest_list(root)), "snap-"),
+    "commit gone": ("delta", lambda root: (root / f"_delta_log/{1:020}.json").unlink(),
+                    "version 1 is missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_table_is_named_and_nothing_is_built_on_it(lake, damage):
+    to, break_it, named = DAMAGES[damage]
+    for file in range(3):
+        lake.put_window(writers=1, files=1, first=file)
+        lake.window(to=to)
+    root = lake.root / "catalog/users"
+    assert lake.varve("doctor").returncode == 0
+    break_it(root)
+    files = sorted(root.rglob("*"))
+    late = lake.put_window(writers=1, files=1, first=7)
+    for done in (lake.varve("query", "SELECT count(*) FROM users", check=False),
+                 lake.run("show", "users", check=False), lake.window(to=to, check=False)):
+        assert done.returncode != 0 and named in done.stdout + done.stderr, done
+    assert sorted(path for path in root.rglob("*") if "compacted-" not in path.name) \
+        == [path for path in files if "compacted-" not in path.name]
+    assert all((lake.root / key).exists() for key in late)
+    doctor = lake.varve("doctor", check=False)
+    assert doctor.returncode == 1 and "table users: " in doctor.stdout and named in doctor.stdout
+
+
+def test_a_data_file_that_is_gone_is_named_by_doctor(lake):
+    lake.put_window()
+    lake.window(to="iceberg")
+    gone = next((lake.root / "catalog/users").rglob("*.parquet"))
+    gone.unlink()
+    doctor = lake.varve("doctor", check=False)
+    assert doctor.returncode == 1 and f"'{gone.relative_to(lake.root)}' is missing" in doctor.stdout
+
+
+def test_a_format_that_the_table_lacks_is_not_passed_over_in_silence(lake):
+    lake.put_window(files=1)
+    assert "warning" not in lake.window(to="iceberg").stdout
+    lake.put_window(files=1, first=3)
+    assert "varve table publish users --to delta" in lake.window(to="iceberg+delta").stdout
+    lake.run("publish", "users", "--to", "delta")
+    lake.put_window(files=1, first=5)
+    assert "warning" not in lake.window(to="iceberg+delta").stdout

@@ -138,6 +138,9 @@ def test_namespaces_are_migrated_while_they_are_read(start):
     assert varve.post("/migrate/cancel", {}).status == 400
     bad = varve.post("/migrate", {"to": "hudi"})
     assert bad.status == 400 and bad.json()["code"] == "INVALID_FIELD"
+    unknown = varve.cli("migrate", "nosuch", "--data", varve.data, check=False)
+    assert unknown.returncode == 1 and b"there is no namespace 'nosuch'" in unknown.stdout
+    assert "nosuch" not in varve.get("/compaction/status").body.decode()
     # A table that is there gets the other format over the same files.
     files = sorted((varve.data / "catalog/users").rglob("*.parquet"))
     again = varve.cli("migrate", "users", "--to", "iceberg", "--data", varve.data)

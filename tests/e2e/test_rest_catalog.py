@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import subprocess
 import threading
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +26,7 @@ from pyiceberg.types import LongType, NestedField, StringType
 
 from table_lint import IcebergLint
 from table_readers import duck, extension
-from varve import BINARY
+from varve import BINARY, wait_until
 
 ADMIN = "key-of-an-administrator-1"
 READER = "key-of-a-reader-00000002"
@@ -227,6 +228,43 @@ def test_duckdb_attaches_reads_and_writes(varve):
     lake.execute("DROP TABLE lake.web.selected")
     lake.execute("DROP TABLE lake.web.made")
     assert catalog.list_tables("web") == [("web", "hits")]
+
+
+def test_writers_files_are_added_to_a_table_of_which_duckdb_deletes_rows(start):
+    server = start(env={"VARVE_COMPACTION_CHECK_INTERVAL_MS": "100",
+                        "VARVE_COMPACTION_MAX_WAIT_TIME_MS": "0",
+                        "VARVE_COMPACTION_MIN_FILES_TO_COMPACT": "1",
+                        "VARVE_COMPACTION_WRITER_INACTIVE_MS": "0",
+                        "VARVE_COMPACTION_GRACE_MS": "0"})
+    past_ms = int((time.time() - 7200) * 1000)
+
+    def put(file, ids):
+        path = server.data / f"data/users/{past_ms + file}-w-{file}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ts = [datetime.datetime.fromtimestamp(past_ms / 1000, datetime.timezone.utc)] * len(ids)
+        pq.write_table(pa.table({"id": pa.array(ids, pa.int64()),
+                                 "ts": pa.array(ts, pa.timestamp("us", tz="UTC"))}), path)
+
+    def compacted():
+        return not list((server.data / "data").rglob("*.parquet"))
+
+    def ids():
+        return [row["id"] for row in server.sql("SELECT id FROM users ORDER BY id")]
+
+    put(0, range(10))
+    wait_until("the first file to be in the table", compacted, 60)
+    attach(server).execute('DELETE FROM lake."default".users WHERE id < 3')
+    assert ids() == list(range(3, 10))
+    put(1, range(100, 103))
+    wait_until("the second file to be in the table", compacted, 60)
+    assert ids() == [*range(3, 10), 100, 101, 102]
+    assert sorted(row[0] for row in attach(server).sql(
+        'SELECT id FROM lake."default".users').fetchall()) == ids()
+    shown = json.loads(server.cli("table", "show", "users", "--data", server.data, "--json").stdout)
+    assert shown["deleteFiles"] == 1
+    published = server.cli("table", "publish", "users", "--to", "delta", "--data", server.data,
+                           check=False)
+    assert published.returncode != 0 and b"delete files" in published.stderr
 
 
 class Breaking(http.server.BaseHTTPRequestHandler):

@@ -1,10 +1,12 @@
 // SQL over lake tables: files whose columns have changed, moments, sources.
 #include <arrow/api.h>
 #include <arrow/io/memory.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <parquet/arrow/writer.h>
 
 #include "query/lake.h"
+#include "query/table_names.h"
 
 namespace varve::query::testing {
 namespace {
@@ -73,6 +75,7 @@ class LakeTablesTest : public ::testing::Test {
   LakeTable& AddTrips() {
     LakeTable& trips = lake_.tables.emplace_back();
     trips.ref.name = "trips";
+    trips.by_id = true;
     trips.schema.fields = {FieldOf(1, "id", TypeId::kLong), FieldOf(2, "name", TypeId::kString),
                            FieldOf(3, "amount", TypeId::kDouble)};
     trips.files.push_back(Write("catalog/trips/data/a.parquet",
@@ -125,6 +128,24 @@ TEST_F(LakeTablesTest, SourcesAreReadWithTheTable) {
   EXPECT_THAT(answer.summary->warnings,
               ElementsAre(HasSubstr("data/trips/2-w-2.parquet: left out: the column 'id' is long"),
                           HasSubstr("data/trips/3-w-3.parquet: left out")));
+}
+
+TEST_F(LakeTablesTest, RowsThatAreDeletedByTheirPositionAreLeftOut) {
+  LakeTable& trips = AddTrips();
+  const std::string a = "s3://lake/catalog/trips/data/a.parquet";
+  trips.deletes.push_back(
+      Write("catalog/trips/data/d1.parquet",
+            {{"file_path", 0, Texts({a, "s3://lake/catalog/trips/data/b.parquet"})},
+             {"pos", 0, Longs({1, 0})}}));
+  trips.deletes.push_back(
+      Write("catalog/trips/data/d2.parquet",
+            {{"file_path", 0, Texts({a, "file:///elsewhere/catalog/trips/data/b.parquet"})},
+             {"pos", 0, Longs({1, 1})}}));
+  trips.delete_roots = {"s3://lake/"};
+  trips.sources.push_back(Write("data/trips/1-w-1.parquet", {{"id", 0, Ints({5})}}));
+  EXPECT_EQ(Rows("SELECT id, name FROM trips ORDER BY id").dump(),
+            R"([{"id":1,"name":"a"},{"id":4,"name":"d"},{"id":5,"name":null}])");
+  EXPECT_EQ(Rows("SELECT count(*) AS n FROM trips WHERE id >= 2").dump(), R"([{"n":2}])");
 }
 
 TEST_F(LakeTablesTest, OfSomeFilesAloneItHasTheColumnsOfAll) {
@@ -189,6 +210,79 @@ TEST_F(LakeTablesTest, NamesWithDotsAndNamesThatAreOthers) {
   EXPECT_EQ(Rows("SELECT table_name FROM information_schema.tables ORDER BY 1").dump(),
             R"([{"table_name":"eu.trips"},{"table_name":"events"},{"table_name":"logs"},)"
             R"({"table_name":"trips"}])");
+}
+
+TEST_F(LakeTablesTest, NamesThatMeanSomethingElseAreReachedThroughLake) {
+  LakeTable trips = AddTrips();
+  for (const char* name : {"events", "Logs", "pg_trips", "view.trips", "lake.trips"}) {
+    trips.files.pop_back();
+    trips.files.push_back(trips.files[0]);
+    trips.ref.name = NameInSql(name);
+    EXPECT_EQ(trips.ref.name, std::string("lake.") + name);
+    EXPECT_EQ(TableOf(trips.ref.name), name);
+    lake_.tables.push_back(trips);
+  }
+  for (const char* name : {"lake.events", "LAKE.events", "\"lake.events\"", "lake.\"Logs\"",
+                           "lake.pg_trips", "lake.view.trips", "lake.lake.trips", "lake.trips"}) {
+    EXPECT_EQ(Rows(fmt::format("SELECT count(id) AS n FROM {}", name)).dump(), R"([{"n":4}])")
+        << name;
+  }
+  EXPECT_EQ(Rows("SELECT (SELECT count(*) FROM events) AS own, (SELECT max(events.id) FROM "
+                 "lake.events) AS theirs")
+                .dump(),
+            R"([{"own":0,"theirs":2}])");
+  EXPECT_EQ(Rows("SELECT count(*) AS n FROM information_schema.tables WHERE table_name LIKE "
+                 "'lake.%'")
+                .dump(),
+            R"([{"n":5}])");
+  EXPECT_EQ(NameInSql("trips"), "trips");
+  EXPECT_EQ(TableOf("trips"), "trips");
+}
+
+// As Delta's log has them: the files have other columns of the name, or none.
+TEST_F(LakeTablesTest, ValuesOfPartitionColumnsAreOfTheLog) {
+  LakeTable& sales = lake_.tables.emplace_back();
+  sales.ref.name = "sales";
+  sales.schema.fields = {
+      FieldOf(1, "id", TypeId::kLong),        FieldOf(2, "it's", TypeId::kString),
+      FieldOf(3, "day", TypeId::kDate),       FieldOf(4, "n", TypeId::kInt),
+      FieldOf(5, "at", TypeId::kTimestamptz), FieldOf(6, "flag", TypeId::kBoolean)};
+  sales.files = {
+      Write("catalog/sales/a.parquet", {{"id", 0, Longs({1, 2})}}),
+      Write("catalog/sales/b.parquet", {{"id", 0, Longs({3})}}),
+      Write("catalog/sales/c.parquet", {{"id", 0, Longs({4})}, {"n", 0, Ints({99})}}),
+      Write("catalog/sales/d.parquet", {{"id", 0, Longs({5})}, {"File_Index", 0, Ints({7})}}),
+      Write("catalog/sales/e.parquet", {{"id", 0, Longs({6})}, {"File_Index", 0, Ints({7})}})};
+  sales.constants = {
+      {"it's", {"o'x\"y", "\xc3\xa4\xe2\x82\xac [a, b]", std::nullopt, "", "e"}},
+      {"day", {"2026-02-02", "1969-12-31", std::nullopt, "2026-02-02", "2026-02-03"}},
+      {"n", {"-1", "2", "3", std::nullopt, "5"}},
+      {"at", {"2026-02-02 10:00:00.5", "2026-02-02T10:00:00Z", std::nullopt, std::nullopt, ""}},
+      {"flag", {"true", "false", std::nullopt, "true", "true"}}};
+  sales.sources.push_back(
+      Write("data/sales/1-w-1.parquet", {{"id", 0, Longs({7})}, {"n", 0, Ints({70})}}));
+  EXPECT_EQ(Rows("SELECT id, \"it's\" AS t, CAST(day AS VARCHAR) AS d, n, epoch_ms(\"at\") AS a, "
+                 "flag AS f FROM sales ORDER BY id")
+                .dump(),
+            R"([{"a":1770026400500,"d":"2026-02-02","f":true,"id":1,"n":-1,"t":"o'x\"y"},)"
+            R"({"a":1770026400500,"d":"2026-02-02","f":true,"id":2,"n":-1,"t":"o'x\"y"},)"
+            "{\"a\":1770026400000,\"d\":\"1969-12-31\",\"f\":false,\"id\":3,\"n\":2,\"t\":"
+            "\"\xc3\xa4\xe2\x82\xac [a, b]\"},"
+            R"({"a":null,"d":null,"f":null,"id":4,"n":3,"t":null},)"
+            R"({"a":null,"d":"2026-02-02","f":true,"id":5,"n":null,"t":null},)"
+            R"({"a":null,"d":"2026-02-03","f":true,"id":6,"n":5,"t":"e"},)"
+            R"({"a":null,"d":null,"f":null,"id":7,"n":70,"t":null}])");
+  EXPECT_EQ(Rows("SELECT id FROM sales WHERE n = 2 AND day < DATE '2000-01-01'").dump(),
+            R"([{"id":3}])");
+  EXPECT_EQ(Rows("SELECT id FROM sales WHERE id < 4 ORDER BY n DESC, id LIMIT 1").dump(),
+            R"([{"id":3}])");
+  sales.only = {"catalog/sales/b.parquet"};
+  EXPECT_EQ(Rows("SELECT id, n FROM sales").dump(), R"([{"id":3,"n":2}])");
+  sales.only.reset();
+  sales.constants[2].values[1] = "two";
+  EXPECT_THAT(Failure("SELECT n FROM sales").message, HasSubstr("two"));
+  sales.schema.fields[3].type.id = TypeId::kBinary;
+  EXPECT_EQ(Failure("SELECT id FROM sales").code, "PARTITIONING_UNSUPPORTED");
 }
 
 // A worker that is used again must not know a table that is no more.
