@@ -26,7 +26,7 @@ foreach(name parquet merge)
   target_compile_options(varve_${name} PRIVATE $<$<AND:$<CONFIG:Release>,$<CXX_COMPILER_ID:GNU>>:-fvect-cost-model=dynamic>)
 endforeach()
 varve_module(queue varve_core varve_store varve_state nlohmann_json::nlohmann_json)
-varve_module(table varve_core varve_store parquet nlohmann_json::nlohmann_json ZLIB::ZLIB)
+varve_module(table varve_core varve_store varve_parquet parquet nlohmann_json::nlohmann_json ZLIB::ZLIB)
 varve_module(catalog varve_core varve_store varve_table nlohmann_json::nlohmann_json)
 varve_module(journal varve_core varve_store varve_state varve_record)
 varve_module(notify varve_core varve_store varve_state varve_record varve_queue

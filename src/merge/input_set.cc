@@ -15,6 +15,7 @@
 #include "merge/schema_union.h"
 #include "merge/timestamp_rule.h"
 #include "parquet/page_header.h"
+#include "parquet/rare_encoding.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -45,15 +46,6 @@ uint32_t LayoutOf(InputSet& inputs, uint32_t file, const pq::FileMetaData& foote
   return static_cast<uint32_t>(inputs.layouts.size() - 1);
 }
 
-bool IsRareEncoded(const pq::ColumnChunkMetaData& chunk) {
-  const bool is_float = chunk.type() == pq::Type::DOUBLE || chunk.type() == pq::Type::FLOAT;
-  for (const pq::Encoding::type encoding : chunk.encodings()) {
-    if (encoding == pq::Encoding::DELTA_BYTE_ARRAY) return true;
-    if (encoding == pq::Encoding::BYTE_STREAM_SPLIT && !is_float) return true;
-  }
-  return false;
-}
-
 Result<ChunkPlace> PlaceOf(const pq::ColumnChunkMetaData& chunk, uint64_t file_bytes) {
   auto bad = [](const char* what) { return MakeError(ErrorKind::kCorrupt, what); };
   if (!chunk.file_path().empty()) return bad("its values are in another file");
@@ -71,7 +63,7 @@ Result<ChunkPlace> PlaceOf(const pq::ColumnChunkMetaData& chunk, uint64_t file_b
   place.uncompressed = static_cast<uint64_t>(std::max<int64_t>(0, chunk.total_uncompressed_size()));
   place.codec = static_cast<int16_t>(chunk.compression());
   place.has_dictionary = begin != data;
-  place.rare_encoding = IsRareEncoded(chunk);
+  place.rare_encoding = parquet::RareEncoding(chunk).has_value();
   return place;
 }
 

@@ -114,8 +114,8 @@ struct MergeSummary {
 
 // Equal keys keep the order of the inputs, and within one of its rows. With a bound on the file's
 // size or rows, or with periods, `output` "a.parquet" stands for a-00000.parquet, a-00001.parquet,
-// …, of which none may be there before (kConflict, OUTPUT_EXISTS) kInvalid: types that conflict, an
-// input that is not sorted (code UNSORTED), or a time that the output's unit has no room for
+// …, of which none may be there before (kConflict, OUTPUT_EXISTS). kInvalid: types that conflict,
+// an input that is not sorted (code UNSORTED), or a time that the output's unit has no room for
 // (TIMESTAMP_RANGE); kCorrupt: an input that is damaged. Both name the file, and neither leaves an
 // output behind.
 Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const std::string& output,

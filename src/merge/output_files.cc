@@ -20,9 +20,7 @@ Status CheckAbsent(const std::string& path, const MergeOptions& options) {
   const std::string first = NumberedPath(path, 0, options);
   if (first == path || !std::filesystem::exists(first)) return {};
   return MakeError(ErrorKind::kConflict, "OUTPUT_EXISTS",
-                   first +
-                       ": is there: remove the files of the earlier merge, or name another "
-                       "output");
+                   first + ": is there: remove the earlier merge's files, or name another output");
 }
 
 bool IsFull(const MergedFile& file, uint64_t bytes, uint64_t rows, const MergeOptions& options) {

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "merge/wider_type.h"
+#include "merge/schema_node.h"
 #include "parquet/timestamp_unit.h"
 #include "parquet/try_parquet.h"
 

@@ -8,6 +8,8 @@
 #include <map>
 #include <utility>
 
+#include "merge/schema_node.h"
+#include "merge/table_ids.h"
 #include "merge/timestamp_rule.h"
 #include "merge/wider_type.h"
 #include "parquet/try_parquet.h"
@@ -55,8 +57,6 @@ NodeNames NamesIn(const GroupNode& parent, int at, const NodeNames& names) {
   return out;
 }
 
-NodePtr ItemsWithIds(const pq::schema::Node& items, bool is_map, const std::vector<FieldIds>& ids);
-
 // The column as the output has it.
 NodePtr AsOutput(const pq::schema::Node& node, pq::Repetition::type repetition,
                  const NodeNames& names, const SchemaRule& rule) {
@@ -72,64 +72,14 @@ NodePtr AsOutput(const pq::schema::Node& node, pq::Repetition::type repetition,
     if (!rule.untyped_columns && IsUntyped(field)) continue;
     fields.push_back(AsOutput(field, field.repetition(), NamesIn(old, i, names), rule));
   }
-  return GroupNode::Make(old.name(), repetition, fields,
-                         IsPlain(old) ? nullptr : old.logical_type(), old.field_id());
-}
-
-NodePtr WithIds(const pq::schema::Node& node, const std::string& name,
-                const std::vector<FieldIds>& ids) {
-  static const FieldIds kNone{{}, -1, {}};
-  const auto found =
-      std::find_if(ids.begin(), ids.end(), [&](const FieldIds& one) { return one.name == name; });
-  const FieldIds& known = found == ids.end() ? kNone : *found;
-  if (node.is_primitive()) {
-    const auto& leaf = static_cast<const PrimitiveNode&>(node);
-    return PrimitiveNode::Make(leaf.name(), leaf.repetition(), leaf.logical_type(),
-                               leaf.physical_type(), leaf.type_length(), known.id);
-  }
-  const auto& group = static_cast<const GroupNode&>(node);
-  NodeVector fields;
-  if (IsPlain(group)) {
-    for (int i = 0; i < group.field_count(); ++i) {
-      fields.push_back(WithIds(*group.field(i), group.field(i)->name(), known.fields));
-    }
-    return GroupNode::Make(group.name(), group.repetition(), fields, nullptr, known.id);
-  }
-  for (int i = 0; i < group.field_count(); ++i) {
-    fields.push_back(ItemsWithIds(*group.field(i), group.logical_type()->is_map(), known.fields));
-  }
-  return GroupNode::Make(group.name(), group.repetition(), fields, group.logical_type(), known.id);
-}
-
-// What is repeated in a list or map: a group of the items, which is no field, or the item itself.
-NodePtr ItemsWithIds(const pq::schema::Node& items, bool is_map, const std::vector<FieldIds>& ids) {
-  if (items.is_primitive()) return WithIds(items, "element", ids);
-  const auto& group = static_cast<const GroupNode&>(items);
-  NodeVector fields;
-  for (int i = 0; i < group.field_count(); ++i) {
-    const char* name = !is_map ? "element" : i == 0 ? "key" : "value";
-    fields.push_back(WithIds(*group.field(i), name, ids));
-  }
-  const auto type = IsPlain(group) ? nullptr : group.logical_type();
-  return GroupNode::Make(group.name(), group.repetition(), fields, type);
-}
-
-NodePtr WithTableIds(const GroupNode& root, const std::vector<FieldIds>& ids) {
-  NodeVector fields;
-  for (int i = 0; i < root.field_count(); ++i) {
-    fields.push_back(WithIds(*root.field(i), root.field(i)->name(), ids));
-  }
-  return GroupNode::Make(root.name(), root.repetition(), fields);
+  return GroupLike(old, repetition, fields, old.field_id());
 }
 
 // Whatever their ids, which are in the footer alone.
 bool IsSameColumn(const pq::ColumnDescriptor& a, const pq::ColumnDescriptor& b) {
   const auto& one = static_cast<const PrimitiveNode&>(*a.schema_node());
   const auto& other = static_cast<const PrimitiveNode&>(*b.schema_node());
-  const bool same_logical = IsPlain(one) || IsPlain(other)
-                                ? IsPlain(one) == IsPlain(other)
-                                : one.logical_type()->Equals(*other.logical_type());
-  return same_logical && one.physical_type() == other.physical_type() &&
+  return HaveSameLogicalType(one, other) && one.physical_type() == other.physical_type() &&
          one.converted_type() == other.converted_type() &&
          one.type_length() == other.type_length() && one.repetition() == other.repetition() &&
          a.max_definition_level() == b.max_definition_level() &&
@@ -150,9 +100,8 @@ std::string TypeText(const pq::schema::Node& node) {
   if (!node.is_primitive()) return GroupText(node);
   const auto& primitive = static_cast<const PrimitiveNode&>(node);
   std::string text = pq::TypeToString(primitive.physical_type());
-  const auto& logical = primitive.logical_type();
-  if (logical == nullptr || logical->is_none()) return text;
-  std::string name = logical->ToString();
+  if (IsPlain(node)) return text;
+  std::string name = node.logical_type()->ToString();
   const size_t internals = name.find(", is_from_converted_type");
   if (internals != std::string::npos) name = name.substr(0, internals) + ")";
   return text + " (" + name + ")";

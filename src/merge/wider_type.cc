@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "merge/schema_node.h"
 #include "merge/timestamp_rule.h"
 
 namespace varve::merge {
@@ -31,13 +32,12 @@ struct Integer {
 };
 
 Integer IntegerOf(const PrimitiveNode& node) {
-  const auto& type = node.logical_type();
-  if (type == nullptr || type->is_none()) {
+  if (IsPlain(node)) {
     if (node.physical_type() == pq::Type::INT32) return {32};
     return {node.physical_type() == pq::Type::INT64 ? 64 : 0};
   }
-  if (!type->is_int()) return {};
-  const auto& integer = static_cast<const pq::IntLogicalType&>(*type);
+  if (!node.logical_type()->is_int()) return {};
+  const auto& integer = static_cast<const pq::IntLogicalType&>(*node.logical_type());
   return {integer.bit_width(), integer.is_signed()};
 }
 
@@ -45,21 +45,20 @@ bool IsFloat(const PrimitiveNode& node) {
   return node.physical_type() == pq::Type::FLOAT || node.physical_type() == pq::Type::DOUBLE;
 }
 
-bool SameType(const PrimitiveNode& a, const PrimitiveNode& b) {
+bool HaveSameType(const PrimitiveNode& a, const PrimitiveNode& b) {
   return a.physical_type() == b.physical_type() && a.type_length() == b.type_length() &&
-         (a.logical_type() == nullptr ? b.logical_type() == nullptr
-                                      : a.logical_type()->Equals(*b.logical_type()));
-}
-
-bool SameLogical(const Node& a, const Node& b) {
-  if (IsPlain(a) || IsPlain(b)) return IsPlain(a) == IsPlain(b);
-  return a.logical_type()->Equals(*b.logical_type());
+         HaveSameLogicalType(a, b);
 }
 
 // nullptr: it is no decimal.
 const pq::DecimalLogicalType* DecimalOf(const Node& node) {
   if (IsPlain(node) || !node.logical_type()->is_decimal()) return nullptr;
   return static_cast<const pq::DecimalLogicalType*>(node.logical_type().get());
+}
+
+bool AreDecimalsOfOneScale(const Node& a, const Node& b) {
+  const auto *one = DecimalOf(a), *other = DecimalOf(b);
+  return one != nullptr && other != nullptr && one->scale() == other->scale();
 }
 
 // 0: they are as long as each needs.
@@ -82,9 +81,7 @@ int BytesOfDigits(int digits) {
 }
 
 const PrimitiveNode* WiderDecimal(const PrimitiveNode& a, const PrimitiveNode& b) {
-  const auto *one = DecimalOf(a), *other = DecimalOf(b);
-  if (one == nullptr || other == nullptr || one->scale() != other->scale()) return nullptr;
-  if (DecimalBytes(a) == 0 || DecimalBytes(b) == 0) return nullptr;
+  if (!AreDecimalsOfOneScale(a, b) || DecimalBytes(a) == 0 || DecimalBytes(b) == 0) return nullptr;
   const auto holds = [](const PrimitiveNode& x, const PrimitiveNode& y) {
     return DecimalOf(x)->precision() >= DecimalOf(y)->precision() &&
            DecimalBytes(x) >= DecimalBytes(y);
@@ -110,11 +107,10 @@ NodePtr MakeDecimal(const PrimitiveNode& of, pq::Repetition::type repetition, in
 // Of decimals that neither of the two types holds.
 NodePtr DecimalOfBoth(const PrimitiveNode& a, const PrimitiveNode& b,
                       pq::Repetition::type repetition) {
-  const auto *one = DecimalOf(a), *other = DecimalOf(b);
-  if (one == nullptr || other == nullptr || one->scale() != other->scale()) return nullptr;
+  if (!AreDecimalsOfOneScale(a, b)) return nullptr;
   const bool any = DecimalBytes(a) == 0 || DecimalBytes(b) == 0;
   const PrimitiveNode& of = any || DecimalBytes(a) >= DecimalBytes(b) ? a : b;
-  return MakeDecimal(of, repetition, std::max(one->precision(), other->precision()),
+  return MakeDecimal(of, repetition, std::max(DecimalOf(a)->precision(), DecimalOf(b)->precision()),
                      std::max(DecimalBytes(a), DecimalBytes(b)));
 }
 
@@ -161,19 +157,6 @@ bool UniteByPosition(const GroupNode& a, const GroupNode& b, const TimestampRule
 
 }  // namespace
 
-bool IsPlain(const Node& node) {
-  return node.logical_type() == nullptr || node.logical_type()->is_none();
-}
-
-bool IsUntyped(const Node& node) {
-  if (node.is_primitive()) return !IsPlain(node) && node.logical_type()->is_null();
-  const auto& group = static_cast<const GroupNode&>(node);
-  const bool is_struct = IsPlain(node) && !node.is_repeated();
-  int untyped = 0;
-  for (int i = 0; i < group.field_count(); ++i) untyped += IsUntyped(*group.field(i)) ? 1 : 0;
-  return is_struct ? untyped == group.field_count() : untyped > 0;
-}
-
 const Node* Wider(const Node& a, const Node& b, const TimestampRule& rule) {
   if (a.is_primitive() && IsUntyped(a)) return &b;
   if (b.is_primitive() && IsUntyped(b)) return &a;
@@ -183,7 +166,7 @@ const Node* Wider(const Node& a, const Node& b, const TimestampRule& rule) {
   const auto& one = static_cast<const PrimitiveNode&>(a);
   const auto& other = static_cast<const PrimitiveNode&>(b);
   if (a.is_repeated() || b.is_repeated()) return a.Equals(&b) ? &a : nullptr;
-  if (SameType(one, other)) return &a;
+  if (HaveSameType(one, other)) return &a;
   const Integer x = IntegerOf(one), y = IntegerOf(other);
   if (x.bits > 0 && y.bits > 0) return x.Holds(y) ? &a : y.Holds(x) ? &b : nullptr;
   if (IsFloat(one) && IsFloat(other)) {
@@ -201,9 +184,7 @@ NodePtr RowNode(const Node& a, const Node& b, const TimestampRule& rule) {
   if (a.is_primitive()) {
     const Node* wider = Wider(a, b, rule);
     if (wider != nullptr) {
-      const auto& of = static_cast<const PrimitiveNode&>(*wider);
-      return PrimitiveNode::Make(a.name(), repetition, of.logical_type(), of.physical_type(),
-                                 of.type_length(), a.field_id());
+      return LeafLike(static_cast<const PrimitiveNode&>(*wider), repetition, a.field_id());
     }
     const auto& one = static_cast<const PrimitiveNode&>(a);
     const auto& other = static_cast<const PrimitiveNode&>(b);
@@ -212,15 +193,14 @@ NodePtr RowNode(const Node& a, const Node& b, const TimestampRule& rule) {
   }
   const auto& one = static_cast<const GroupNode&>(a);
   const auto& other = static_cast<const GroupNode&>(b);
-  if (!SameLogical(one, other)) return nullptr;
+  if (!HaveSameLogicalType(one, other)) return nullptr;
   NodeVector fields;
   const bool is_struct = IsPlain(one) && !one.is_repeated();
   if (!(is_struct ? UniteByName(one, other, rule, fields)
                   : UniteByPosition(one, other, rule, fields))) {
     return nullptr;
   }
-  return GroupNode::Make(one.name(), repetition, fields,
-                         IsPlain(one) ? nullptr : one.logical_type(), one.field_id());
+  return GroupLike(one, repetition, fields, one.field_id());
 }
 
 NodePtr Widened(const PrimitiveNode& node, const std::string& name,
@@ -247,21 +227,6 @@ NodePtr Widened(const PrimitiveNode& node, const std::string& name,
     }
   }
   return CopyOf(node, node.repetition());
-}
-
-NodePtr CopyOf(const Node& node, pq::Repetition::type repetition) {
-  const auto type = IsPlain(node) ? nullptr : node.logical_type();
-  if (node.is_primitive()) {
-    const auto& leaf = static_cast<const PrimitiveNode&>(node);
-    return PrimitiveNode::Make(leaf.name(), repetition, leaf.logical_type(), leaf.physical_type(),
-                               leaf.type_length(), leaf.field_id());
-  }
-  const auto& group = static_cast<const GroupNode&>(node);
-  NodeVector fields;
-  for (int i = 0; i < group.field_count(); ++i) {
-    fields.push_back(CopyOf(*group.field(i), group.field(i)->repetition()));
-  }
-  return GroupNode::Make(group.name(), repetition, fields, type, group.field_id());
 }
 
 }  // namespace varve::merge

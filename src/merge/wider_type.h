@@ -10,13 +10,6 @@
 
 namespace varve::merge {
 
-// It has no logical type.
-bool IsPlain(const ::parquet::schema::Node& node);
-
-// It has no type, as all its values are null; or all that it is made of, or a list's element, has
-// none.
-bool IsUntyped(const ::parquet::schema::Node& node);
-
 // The one that holds the values of both; nullptr: neither does.
 const ::parquet::schema::Node* Wider(const ::parquet::schema::Node& a,
                                      const ::parquet::schema::Node& b, const TimestampRule& rule);
@@ -30,9 +23,5 @@ const ::parquet::schema::Node* Wider(const ::parquet::schema::Node& a,
 // The node, or one as wide as is asked of its column.
 ::parquet::schema::NodePtr Widened(const ::parquet::schema::PrimitiveNode& node,
                                    const std::string& name, const std::vector<WideColumn>& wide);
-
-// A node is in one tree only: it knows its parent.
-::parquet::schema::NodePtr CopyOf(const ::parquet::schema::Node& node,
-                                  ::parquet::Repetition::type repetition);
 
 }  // namespace varve::merge

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "core/bytes.h"
+#include "parquet/rare_encoding.h"
 #include "table/bounds.h"
 #include "table/parquet_types.h"
 
@@ -92,19 +93,13 @@ class Gather {
   bool nulls_known_ = true, bounds_known_ = true;
 };
 
-void AddEncodingProblems(const pq::ColumnChunkMetaData& chunk,
-                         const std::vector<std::string>& names,
-                         std::vector<ColumnProblem>& problems) {
-  for (const pq::Encoding::type encoding : chunk.encodings()) {
-    const bool split_ints = encoding == pq::Encoding::BYTE_STREAM_SPLIT &&
-                            chunk.type() != pq::Type::DOUBLE && chunk.type() != pq::Type::FLOAT;
-    if (encoding == pq::Encoding::DELTA_BYTE_ARRAY || split_ints) {
-      problems.push_back({fmt::format("the column '{}' is encoded as {}, which readers do not know",
-                                      fmt::join(names, "."), pq::EncodingToString(encoding)),
-                          true});
-      return;
-    }
-  }
+void AddEncodingProblem(const pq::ColumnChunkMetaData& chunk, const std::vector<std::string>& names,
+                        std::vector<ColumnProblem>& problems) {
+  const auto rare = parquet::RareEncoding(chunk);
+  if (!rare) return;
+  problems.push_back({fmt::format("the column '{}' is encoded as {}, which readers do not know",
+                                  fmt::join(names, "."), pq::EncodingToString(*rare)),
+                      true});
 }
 
 Result<FileFooter> FromMetadata(const pq::FileMetaData& metadata, uint64_t file_bytes) {
@@ -125,7 +120,7 @@ Result<FileFooter> FromMetadata(const pq::FileMetaData& metadata, uint64_t file_
     for (size_t i = 0; i < columns.leaves.size(); ++i) {
       const auto chunk = group->ColumnChunk(columns.leaves[i].column);
       gathers[i].Add(*chunk);
-      if (g == 0) AddEncodingProblems(*chunk, columns.leaves[i].names, footer.problems);
+      if (g == 0) AddEncodingProblem(*chunk, columns.leaves[i].names, footer.problems);
     }
     if (group->num_columns() == 0 || group->num_rows() == 0) continue;  // no pages, no offsets
     const auto first = group->ColumnChunk(0);

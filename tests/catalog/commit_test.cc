@@ -254,11 +254,8 @@ TEST(Commit, AfterAConflictThatChangedTheSchemaTheListTellsTheManifestsLengths) 
   bool raced = false;
   lab.racing.before_commit = [&] {
     if (std::exchange(raced, true)) return;
-    table::Schema wider = EventSchema();
-    table::Field extra;
-    extra.name = "a_column_that_makes_the_header_longer";
-    extra.type.id = table::TypeId::kLong;
-    wider.fields.push_back(extra);
+    const table::Schema wider =
+        EventSchemaWith("a_column_that_makes_the_header_longer", table::TypeId::kLong);
     ASSERT_TRUE(lab.tables.Evolve("t", wider).ok());
   };
   const auto done = lab.tables.Commit("t", lab.Append({lab.File("a", 1)}));
@@ -442,11 +439,7 @@ TEST(Delta, Trap28And29ACheckpointKeepsTxnsAndTombstonesAndComesBeforeItsPointer
 
 TEST(Delta, NewColumnsAreAddedAndWidenedOnesRefused) {
   Lab lab(31, Both());
-  table::Schema file = EventSchema();
-  table::Field extra;
-  extra.name = "extra";
-  extra.type.id = table::TypeId::kLong;
-  file.fields.push_back(extra);
+  table::Schema file = EventSchemaWith("extra", table::TypeId::kLong);
   ASSERT_TRUE(lab.tables.Evolve("t", file).ok());
   EXPECT_EQ(lab.tables.Shape("t")->schema.fields.size(), 3u);
   EXPECT_NE(lab.delta.Load("t")->table.schema_json.find("extra"), std::string::npos);

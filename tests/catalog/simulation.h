@@ -61,6 +61,13 @@ inline table::Schema EventSchema() {
   return schema;
 }
 
+inline table::Schema EventSchemaWith(const char* name, table::TypeId type) {
+  table::Schema schema = EventSchema();
+  schema.fields.emplace_back().name = name;
+  schema.fields.back().type.id = type;
+  return schema;
+}
+
 // A table "t" in memory, and all that a test wants to reach of it.
 struct Lab {
   explicit Lab(uint64_t seed, Formats formats, const std::string& partitioning = "hour(ts)")

@@ -29,6 +29,15 @@ Result<catalog::Formats> Publish(CompactionLab& lab, catalog::Formats to) {
   return catalog::PublishTable(lab.tables, "users", to, options);
 }
 
+// Of a type that Delta does not have.
+catalog::TableShape ShapeOfTimes() {
+  catalog::TableShape shape;
+  shape.schema.fields.emplace_back().name = "at";
+  shape.schema.fields[0].type.id = table::TypeId::kTime;
+  table::AssignIds(shape.schema, 0);
+  return shape;
+}
+
 // A file of the window's first hour, which lies where the table's files do.
 std::string PutFile(CompactionLab& lab, const std::string& name, RowCounts& expected) {
   TestFile file;
@@ -319,13 +328,8 @@ TEST(Registration, ThatIsRefusedLeavesNoTable) {
   EXPECT_TRUE(
       catalog::RegisterFiles(lab.tables, "r", {"imports/a.parquet"}, InPlace(Iceberg())).ok());
 
-  catalog::TableShape shape;
-  table::Field field;
-  field.name = "at";
-  field.type.id = table::TypeId::kTime;
-  shape.schema.fields = {field};
-  table::AssignIds(shape.schema, 0);
-  EXPECT_EQ(lab.tables.Create("times", shape, both.formats).error().code, "UNSUPPORTED_TYPE");
+  EXPECT_EQ(lab.tables.Create("times", ShapeOfTimes(), both.formats).error().code,
+            "UNSUPPORTED_TYPE");
   EXPECT_FALSE(lab.tables.FormatsOf("times")->any());
 }
 
@@ -341,13 +345,7 @@ TEST(PublicationOfIceberg, OfWhatDeltaCannotHaveIsRefused) {
           .ok());
   ExpectRefused(lab, Delta(), "OUTSIDE_TABLE");
 
-  catalog::TableShape shape;
-  table::Field field;
-  field.name = "at";
-  field.type.id = table::TypeId::kTime;
-  shape.schema.fields = {field};
-  table::AssignIds(shape.schema, 0);
-  ASSERT_TRUE(lab.tables.Create("times", shape, Iceberg()).ok());
+  ASSERT_TRUE(lab.tables.Create("times", ShapeOfTimes(), Iceberg()).ok());
   const auto refused = catalog::PublishTable(lab.tables, "times", Delta(), {});
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, "UNSUPPORTED_TYPE");
