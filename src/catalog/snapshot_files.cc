@@ -6,8 +6,8 @@
 #include <map>
 #include <unordered_map>
 
+#include "core/letter_case.h"
 #include "table/iceberg/name_mapping.h"
-#include "table/letter_case.h"
 
 namespace varve::catalog {
 namespace {
@@ -77,8 +77,7 @@ Result<SnapshotFiles> OfIceberg(IcebergTables& tables, const std::string& name, 
     return {};
   };
   const auto deletes = [&](ice::ManifestEntry&& entry) -> Status {
-    const bool positions =
-        entry.content == kPositionDeletes && table::FoldCase(entry.format) == "parquet";
+    const bool positions = entry.content == kPositionDeletes && FoldCase(entry.format) == "parquet";
     if (!positions) ++out.deleted.others;
     if (!positions) return {};
     entry.file.path = TRY(place.KeyOf(entry.file.path, metadata.location));

@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
-
 #include "compact/compaction_request.h"
 #include "core/bytes.h"
 #include "core/clock.h"
+#include "core/letter_case.h"
 
 namespace varve::compact {
 namespace {
@@ -72,8 +70,7 @@ int64_t SplitMicros(PartitionBy partition_by) {
 Result<std::string> OutputKey(const CompactionRun& run, const table::FileFooter& footer,
                               size_t number) {
   const OutputPartition partition = TRY(PartitionOf(run.state, footer));
-  std::string id = run.id();
-  std::transform(id.begin(), id.end(), id.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string id = FoldCase(run.id());
   const std::string name =
       fmt::format("compacted-{}-{}-{:05}.parquet", run.request.window_start_ms, id, number);
   if (!run.to_table()) {

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <tuple>
 
 #include "core/check.h"
+#include "core/letter_case.h"
 #include "query/sql_text.h"
 
 namespace varve::query {
@@ -46,9 +46,7 @@ const Field* ColumnIn(const LakeColumns& columns, const Field& wanted, Match mat
 // DuckDB's own column of read_parquet, unless the file has one of that name.
 bool HasFileIndex(const LakeColumns& columns) {
   return std::ranges::any_of(columns.schema.fields, [](const Field& field) {
-    return std::ranges::equal(field.name, std::string_view("file_index"), [](char a, char b) {
-      return std::tolower(static_cast<unsigned char>(a)) == b;
-    });
+    return FoldCase(field.name) == "file_index";
   });
 }
 

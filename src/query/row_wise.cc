@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <vector>
+
+#include "core/letter_case.h"
+#include "query/parse_tree.h"
 
 namespace varve::query {
 
@@ -31,17 +33,6 @@ bool IsOneOf(const auto& names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-std::string TextIn(const Json& node, const char* name) {
-  const auto it = node.find(name);
-  return it != node.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
-std::string LowerCase(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return std::tolower(static_cast<unsigned char>(c)); });
-  return text;
-}
-
 // In the words of who wrote the statement, where there are such.
 std::string WordsFor(const std::string& member) {
   if (member == "modifiers") return "DISTINCT, ORDER BY or LIMIT";
@@ -62,7 +53,7 @@ std::string CheckMembers(const Json& node, const auto& known) {
 }
 
 std::string CheckFunction(const Json& node, std::set<std::string>& functions) {
-  const std::string name = LowerCase(TextIn(node, "function_name"));
+  const std::string name = FoldCase(TextMember(node, "function_name"));
   const auto orders = node.find("order_bys");
   const bool ordered = orders != node.end() && orders->contains("orders");
   if (node.contains("filter") || node.contains("distinct") || ordered) {
@@ -73,7 +64,7 @@ std::string CheckFunction(const Json& node, std::set<std::string>& functions) {
 }
 
 std::string CheckExpression(const Json& node, std::set<std::string>& functions) {
-  const std::string kind = TextIn(node, "class");
+  const std::string kind = TextMember(node, "class");
   if (!IsOneOf(kExpressions, kind)) {
     if (kind == "SUBQUERY") return "it has a subquery";
     if (kind == "WINDOW") return "it has a window function";
@@ -82,7 +73,7 @@ std::string CheckExpression(const Json& node, std::set<std::string>& functions) 
   if (kind == "FUNCTION") return CheckFunction(node, functions);
   const auto names = node.find("column_names");
   if (kind == "COLUMN_REF" && names != node.end() && names->size() == 1 &&
-      (*names)[0].is_string() && IsOneOf(kMoments, LowerCase((*names)[0].get<std::string>()))) {
+      (*names)[0].is_string() && IsOneOf(kMoments, FoldCase((*names)[0].get<std::string>()))) {
     return fmt::format("{} is another one at every refresh", (*names)[0].get<std::string>());
   }
   return "";
@@ -97,7 +88,7 @@ std::string CheckExpressions(const Json& root, std::set<std::string>& functions)
     if (node->is_object() && node->contains("class")) {
       std::string why = CheckExpression(*node, functions);
       if (!why.empty()) return why;
-      if (TextIn(*node, "class") == "CONSTANT") continue;
+      if (TextMember(*node, "class") == "CONSTANT") continue;
     }
     for (const auto& [name, child] : node->items()) {
       if (child.is_structured() && name != "cast_type") stack.push_back(&child);
@@ -107,12 +98,12 @@ std::string CheckExpressions(const Json& root, std::set<std::string>& functions)
 }
 
 std::string CheckSelectNode(const Json& node, std::set<std::string>& functions) {
-  if (TextIn(node, "type") != "SELECT_NODE") return "it puts several SELECTs together";
+  if (TextMember(node, "type") != "SELECT_NODE") return "it puts several SELECTs together";
   std::string why = CheckMembers(node, kSelectMembers);
   if (!why.empty()) return why;
-  if (TextIn(node, "aggregate_handling") != "STANDARD_HANDLING") return "it has GROUP BY";
+  if (TextMember(node, "aggregate_handling") != "STANDARD_HANDLING") return "it has GROUP BY";
   const auto from = node.find("from_table");
-  if (from == node.end() || TextIn(*from, "type") != "BASE_TABLE") {
+  if (from == node.end() || TextMember(*from, "type") != "BASE_TABLE") {
     return "it reads not exactly one table";
   }
   why = CheckMembers(*from, kTableMembers);

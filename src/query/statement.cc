@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
+#include "core/letter_case.h"
+#include "query/parse_tree.h"
 #include "query/sql_scan.h"
 #include "query/table_refs.h"
 
@@ -54,18 +55,6 @@ constexpr double kValueElementsMax = 16e6;
 constexpr int kTreeDepthMax = 500;
 constexpr size_t kLakeTablesMax = 100;
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return std::tolower(static_cast<unsigned char>(c)); });
-  return out;
-}
-
-std::string TextMember(const Json& node, const char* name) {
-  const auto it = node.find(name);
-  return it != node.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 bool LooksLikeAFile(std::string_view table) {
   if (table.find_first_of("/\\*?~") != std::string_view::npos) return true;
   const size_t dot = table.rfind('.');
@@ -73,7 +62,7 @@ bool LooksLikeAFile(std::string_view table) {
   static constexpr std::array<std::string_view, 14> kEndings = {
       "parquet", "csv", "tsv", "json",   "jsonl", "ndjson", "txt",
       "gz",      "zst", "db",  "duckdb", "xlsx",  "arrow",  "avro"};
-  return std::ranges::find(kEndings, Lower(table.substr(dot + 1))) != kEndings.end();
+  return std::ranges::find(kEndings, FoldCase(table.substr(dot + 1))) != kEndings.end();
 }
 
 Error Forbidden(std::string message) {
@@ -119,7 +108,7 @@ class TreeCheck {
     if (function == node.end()) return Forbidden("a table function without a name");
     // Its rows stream: no single value grows with its arguments.
     streaming_.insert(&*function);
-    const std::string name = Lower(TextMember(*function, "function_name"));
+    const std::string name = FoldCase(TextMember(*function, "function_name"));
     if (name.starts_with("duckdb_") || name.starts_with("pragma_")) ReadsCatalog();
     if (std::ranges::find(kTableFunctions, name) != kTableFunctions.end()) return {};
     return Forbidden(
@@ -135,7 +124,7 @@ class TreeCheck {
           fmt::format("{} is read as a file; SQL reads events, logs and lake tables only", table));
     }
     if (!IsOwnTable(node)) return AddLakeTable(node);
-    const std::string name = Lower(table);
+    const std::string name = FoldCase(table);
     statement_->reads_events |= name == "events";
     statement_->reads_logs |= name == "logs";
     if (!TextMember(node, "schema_name").empty() || name.starts_with("duckdb_") ||
@@ -159,7 +148,7 @@ class TreeCheck {
   }
 
   Status CheckFunction(const Json& node) {
-    const std::string name = Lower(TextMember(node, "function_name"));
+    const std::string name = FoldCase(TextMember(node, "function_name"));
     if (name == "write_log") return Forbidden("the function write_log is not available");
     const bool amplifies = name == "repeat" || name == "lpad" || name == "rpad" ||
                            name == "range" || name == "generate_series";

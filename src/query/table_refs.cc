@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "core/letter_case.h"
+#include "query/parse_tree.h"
 #include "query/table_names.h"
 
 namespace varve::query {
@@ -21,29 +22,18 @@ constexpr std::array<std::string_view, 6> kOwnSchemas = {"",     "main",   "info
                                                          "temp", "system", "pg_catalog"};
 constexpr std::array<std::string_view, 4> kOwnCatalogs = {"", "memory", "temp", "system"};
 
-std::string Member(const Json& node, const char* name) {
-  const auto it = node.find(name);
-  return it != node.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
-std::string Lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return std::tolower(static_cast<unsigned char>(c)); });
-  return text;
-}
-
 bool Contains(const auto& names, const std::string& name) {
-  return std::ranges::find(names, Lower(name)) != names.end();
+  return std::ranges::find(names, FoldCase(name)) != names.end();
 }
 
 // Behind "lake" nothing is DuckDB's own: lake.main.t is the table "main.t".
 std::string NameOf(const std::string& catalog, const std::string& schema, const std::string& name) {
   const bool has_catalog = !Contains(kOwnCatalogs, catalog);
   std::string whole = has_catalog ? catalog + "." : "";
-  const bool all_is_ours = Lower(whole) == kLakeSchema;
+  const bool all_is_ours = FoldCase(whole) == kLakeSchema;
   if (all_is_ours ? !schema.empty() : !Contains(kOwnSchemas, schema)) whole += schema + ".";
   whole += name;
-  return Lower(whole).starts_with(kLakeSchema) ? NameInSql(TableOf(whole)) : whole;
+  return FoldCase(whole).starts_with(kLakeSchema) ? NameInSql(TableOf(whole)) : whole;
 }
 
 Error BadMoment(const char* what) {
@@ -56,13 +46,13 @@ Error BadMoment(const char* what) {
 // The value in a constant, or in a cast of one.
 const Json* ConstantOf(const Json& expression) {
   const Json* at = &expression;
-  for (int casts = 0; casts < 4 && Member(*at, "class") == "CAST"; ++casts) {
+  for (int casts = 0; casts < 4 && TextMember(*at, "class") == "CAST"; ++casts) {
     const auto child = at->find("child");
     if (child == at->end()) return nullptr;
     at = &*child;
   }
   const auto value = at->find("value");
-  if (Member(*at, "class") != "CONSTANT" || value == at->end()) return nullptr;
+  if (TextMember(*at, "class") != "CONSTANT" || value == at->end()) return nullptr;
   const auto inner = value->find("value");
   return inner == value->end() ? nullptr : &*inner;
 }
@@ -95,10 +85,11 @@ Status RenameAll(Instance& instance, Json& root) {
     for (Json& child : *node) {
       if (child.is_structured()) stack.push_back(&child);
     }
-    if (!node->is_object() || Member(*node, "type") != "BASE_TABLE" || IsOwnTable(*node)) continue;
+    if (!node->is_object() || TextMember(*node, "type") != "BASE_TABLE" || IsOwnTable(*node))
+      continue;
     const TableRef ref = TRY(RefOf(instance, *node));
     if (!IsRenamed(*node, ref)) continue;
-    if (Member(*node, "alias").empty()) (*node)["alias"] = Member(*node, "table_name");
+    if (TextMember(*node, "alias").empty()) (*node)["alias"] = TextMember(*node, "table_name");
     (*node)["table_name"] = ref.ViewName();
     (*node)["schema_name"] = (*node)["catalog_name"] = "";
     (*node)["at_clause"] = nullptr;
@@ -109,31 +100,31 @@ Status RenameAll(Instance& instance, Json& root) {
 }  // namespace
 
 bool IsOwnTable(const Json& base_table) {
-  const std::string schema = Lower(Member(base_table, "schema_name"));
-  const std::string catalog = Member(base_table, "catalog_name");
+  const std::string schema = FoldCase(TextMember(base_table, "schema_name"));
+  const std::string catalog = TextMember(base_table, "catalog_name");
   if (!Contains(kOwnSchemas, schema) || !Contains(kOwnCatalogs, catalog)) return false;
   if (schema == "information_schema" || schema == "pg_catalog") return true;
-  return IsOwnName(Member(base_table, "table_name"));
+  return IsOwnName(TextMember(base_table, "table_name"));
 }
 
 Result<TableRef> RefOf(Instance& instance, const Json& base_table) {
   TableRef ref;
-  ref.name = NameOf(Member(base_table, "catalog_name"), Member(base_table, "schema_name"),
-                    Member(base_table, "table_name"));
+  ref.name = NameOf(TextMember(base_table, "catalog_name"), TextMember(base_table, "schema_name"),
+                    TextMember(base_table, "table_name"));
   const auto at = base_table.find("at_clause");
   if (at == base_table.end() || !at->is_object()) return ref;
   const auto expression = at->find("expr");
   const Json* value = expression == at->end() ? nullptr : ConstantOf(*expression);
   if (value == nullptr) return BadMoment("this is none");
-  const bool version = Lower(Member(*at, "unit")) == "version";
+  const bool version = FoldCase(TextMember(*at, "unit")) == "version";
   ref.at = version ? TableRef::At::kVersion : TableRef::At::kTime;
   ref.value = version ? TRY(VersionOf(*value)) : TRY(TimeOf(instance, *value));
   return ref;
 }
 
 bool IsRenamed(const Json& base_table, const TableRef& ref) {
-  return ref.ViewName() != Member(base_table, "table_name") ||
-         !Contains(kOwnSchemas, Member(base_table, "schema_name"));
+  return ref.ViewName() != TextMember(base_table, "table_name") ||
+         !Contains(kOwnSchemas, TextMember(base_table, "schema_name"));
 }
 
 Result<std::string> WithViewNames(Instance& instance, std::string_view sql) {

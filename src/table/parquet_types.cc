@@ -8,8 +8,8 @@
 #include <set>
 
 #include "core/bytes.h"
+#include "core/letter_case.h"
 #include "table/bounds.h"
-#include "table/letter_case.h"
 
 namespace varve::table {
 namespace {

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <set>
 
-#include "table/letter_case.h"
+#include "core/letter_case.h"
 
 namespace varve::table {
 namespace {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/letter_case.h"
 #include "table/iceberg/commit.h"
 #include "table/iceberg/json_types.h"
 #include "table/iceberg/name_mapping.h"
@@ -32,12 +33,7 @@ Error BaseChanged(std::string message) {
   return MakeError(ErrorKind::kConflict, "BASE_CHANGED", std::move(message));
 }
 
-bool SameText(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
-}
+bool SameText(std::string_view a, std::string_view b) { return FoldCase(a) == FoldCase(b); }
 
 std::string_view WithoutSlash(std::string_view location) {
   while (location.ends_with('/')) location.remove_suffix(1);

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace varve::table {
+namespace varve {
 
 // Of ASCII.
 inline std::string FoldCase(std::string_view name) {
@@ -15,4 +15,4 @@ inline std::string FoldCase(std::string_view name) {
   return out;
 }
 
-}  // namespace varve::table
+}  // namespace varve
