@@ -214,7 +214,7 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
     if (!begun.ok()) return Fail(begun.error(), state);
   }
   if (TRY(DispatchMore(request, migrated))) return workflow::Next{kNamespace, kLookMs};
-  TRY(AddUp(request, since_ms, migrated));
+  if (!TRY(AddUp(request, since_ms, migrated))) return workflow::Next{kNamespace, kLookMs};
   const char* fine = migrated.files > 0 || migrated.published ? "completed" : "skipped";
   migrated.status = migrated.error.empty() ? fine : "failed";
   return GoToNext(state);
@@ -293,17 +293,20 @@ Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request,
   return dispatched > 0 || running > halted || (pending > 0 && halted == 0);
 }
 
-// What the namespace's compactions since then have done.
-Status MigrationWorkflow::AddUp(const MigrationRequest& request, int64_t since_ms,
-                                MigratedNamespace& migrated) {
+// What the namespace's compactions since then have done. False: one is still at it, of which the
+// windows may not know: an operator can start one for any files.
+Result<bool> MigrationWorkflow::AddUp(const MigrationRequest& request, int64_t since_ms,
+                                      MigratedNamespace& migrated) {
   migrated.files = migrated.bytes = migrated.rows = 0;
+  migrated.error.clear();
   workflow::ListFilter filter{.kind = "compaction", .rows_max = 1000};
   while (true) {
     const auto page = TRY(workflows_.List(filter));
     for (const workflow::Workflow& one : page) {
-      if (one.created_ms < since_ms) return {};
+      if (one.created_ms < since_ms) return true;
       const auto asked = ParseCompactionRequest(one.params_json);
       if (!asked.ok() || asked->tenant != request.tenant || asked->ns != migrated.ns) continue;
+      if (one.state == workflow::WorkflowState::kActive) return false;
       if (one.state != workflow::WorkflowState::kSucceeded) {
         migrated.error =
             fmt::format("the compaction {} is {}: {}", one.id, ToString(one.state), one.error);
@@ -317,7 +320,7 @@ Status MigrationWorkflow::AddUp(const MigrationRequest& request, int64_t since_m
         migrated.rows += done.sources[i].rows;
       }
     }
-    if (page.size() < filter.rows_max) return {};
+    if (page.size() < filter.rows_max) return true;
     filter.before = page.back().id;
   }
 }

@@ -85,7 +85,8 @@ class MigrationWorkflow : public workflow::Definition {
   Status CheckKnown(const MigrationRequest& request, const std::string& ns);
   Status Begin(const MigrationRequest& request, MigratedNamespace& migrated);
   Result<bool> DispatchMore(const MigrationRequest& request, MigratedNamespace& migrated);
-  Status AddUp(const MigrationRequest& request, int64_t since_ms, MigratedNamespace& migrated);
+  Result<bool> AddUp(const MigrationRequest& request, int64_t since_ms,
+                     MigratedNamespace& migrated);
 
   WindowTracker& windows_;
   workflow::WorkflowStore& workflows_;
