@@ -60,6 +60,9 @@ Result<int64_t> ParseAge(const std::string& text, int64_t otherwise) {
   return number * ms;
 }
 
+// A commit that takes longer than this has lost its files to whoever removes orphans.
+constexpr int64_t kCommitMsMax = 3'600'000;
+
 Json ColumnsJson(const table::Schema& schema) {
   Json out = Json::array();
   for (const table::Field& field : schema.fields) {
@@ -316,6 +319,19 @@ Result<std::string> VacuumTable(const TableOptions& options, TableAccess& access
 Result<std::string> RemoveTableOrphans(const TableOptions& options, TableAccess& access) {
   const auto clean =
       TRY(CleanOptionsOf(options, access, static_cast<int64_t>(access.config().orphan_age_ms)));
+  std::optional<DataDirLock> alone;
+  const int64_t age_ms = access.tables().iceberg().clock().NowMs() - clean.older_than_ms;
+  if (options.yes && age_ms < kCommitMsMax) {
+    auto lock = DataDirLock::Take(access.paths(), DataDirLock::Mode::kExclusive);
+    if (!lock.ok() && lock.error().code == "DATA_DIR_BUSY") {
+      return MakeError(ErrorKind::kConflict, "DATA_DIR_BUSY",
+                       fmt::format("files younger than an hour may be those of a commit under way: "
+                                   "give --older-than 1h or more, or stop the process that has "
+                                   "the data directory {}",
+                                   access.paths().root));
+    }
+    alone.emplace(TRY(std::move(lock)));
+  }
   return CleanedText(options,
                      TRY(catalog::Maintenance(access.tables()).RemoveOrphans(options.name, clean)));
 }

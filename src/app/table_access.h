@@ -41,16 +41,19 @@ class TableAccess {
 
   store::ObjectStore& store() { return *store_; }
   catalog::LakeTables& tables() { return tables_->Of({}); }
+  const DataDirPaths& paths() const { return paths_; }
   const TableConfig& config() const { return config_; }
 
  private:
   TableAccess(std::unique_ptr<store::ObjectStore> store, const Config& config,
               const DataDirPaths& paths)
       : config_(config.table),
+        paths_(paths),
         store_(std::move(store)),
         tables_(OpenTenantTables(*store_, config, paths, TablesUse::kShared)) {}
 
   const TableConfig config_;
+  const DataDirPaths paths_;
   std::unique_ptr<store::ObjectStore> store_;
   std::unique_ptr<catalog::TenantTables> tables_;
 };

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <unordered_set>
 
+#include "catalog/delta_others.h"
 #include "core/crash_point.h"
 
 namespace varve::catalog {
@@ -138,6 +139,12 @@ dl::Txn PublicationTxn(int64_t version, int64_t now_ms) {
   return txn;
 }
 
+// It is not level with what was there before it.
+bool IsBegun(const dl::State& state) {
+  const auto there = state.txns.find(kPublicationTxn);
+  return there != state.txns.end() && there->second.version < kPublicationLevel;
+}
+
 // New columns that Iceberg has got and the log has not.
 Status LevelColumns(const table::Schema& schema, const dl::State& base, dl::Change& change) {
   const table::Schema now = TRY(dl::SchemaFromJson(base.table.schema_json));
@@ -151,9 +158,18 @@ Status LevelColumns(const table::Schema& schema, const dl::State& base, dl::Chan
 
 }  // namespace
 
-bool IsBehind(const dl::State& state) {
-  const auto there = state.txns.find(kPublicationTxn);
-  return there != state.txns.end() && there->second.version < kPublicationLevel;
+bool IsBehind(const dl::State& state, const ice::TableMetadata& metadata) {
+  if (IsBegun(state)) return true;
+  const ice::Snapshot* current = metadata.current();
+  if (current == nullptr) return !state.files.empty();
+  int64_t bytes = 0;
+  for (const auto& item : state.files) bytes += item.second.bytes;
+  const auto says = [&](const char* key, int64_t number) {
+    const auto found = current->summary.find(key);
+    return found != current->summary.end() && found->second == std::to_string(number);
+  };
+  return !says("total-data-files", static_cast<int64_t>(state.files.size())) ||
+         !says("total-files-size", bytes);
 }
 
 Status CheckInside(const TablePlace& place, const std::string& key) {
@@ -197,11 +213,14 @@ Status BeginDelta(IcebergTables& iceberg, DeltaTables& delta, const std::string&
 
 Status LevelDelta(IcebergTables& iceberg, DeltaTables& delta, const std::string& name) {
   TRY(delta.Update(name, [&](const dl::State& base) -> Result<std::optional<dl::Change>> {
+    TRY(CheckNoOthers(iceberg, delta, name, base));
     const IcebergHead head = TRY(iceberg.Load(name));  // after the log's head
+    TRY(CheckFitsDelta(head.metadata));
     const int64_t now_ms = delta.clock().NowMs();
     dl::Change change = TRY(Difference(iceberg, name, head, base, now_ms).Make());
     TRY(LevelColumns(head.metadata.schema(), base, change));
-    if (IsBehind(base)) change.txn = PublicationTxn(kPublicationLevel, now_ms);
+    change.informed = true;
+    if (IsBegun(base)) change.txn = PublicationTxn(kPublicationLevel, now_ms);
     const bool any = change.txn || change.table || !change.adds.empty() ||
                      !change.removes.empty() || !change.brought.empty();
     return any ? std::optional<dl::Change>(std::move(change)) : std::nullopt;

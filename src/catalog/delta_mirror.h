@@ -17,8 +17,10 @@ namespace varve::catalog {
 // In the log of a table that was Iceberg's before: how far its publication has come.
 inline constexpr const char* kPublicationTxn = "varve.publication";
 inline constexpr int64_t kPublicationBegun = 1, kPublicationLevel = 2;
-// The log has been begun, and may lack commits that did not know of it.
-bool IsBehind(const table::delta::State& state);
+// The log may lack commits: those that did not know of it as it was begun, or that were cut short
+// between the formats, or those of other programs to Iceberg. Tells by what Iceberg's snapshot says
+// of its files together. The log is the older of the two.
+bool IsBehind(const table::delta::State& state, const table::iceberg::TableMetadata& metadata);
 
 // Statistics beyond these are left out of a mirroring commit: it is held in memory, as its readers
 // will hold it.
@@ -37,7 +39,9 @@ Status CheckFitsDelta(const table::iceberg::TableMetadata& metadata);
 // kInvalid: what CheckFitsDelta says; OUTSIDE_TABLE, DELETE_FILES_PRESENT, NOT_PARQUET,
 // TOO_MANY_FILES. Then nothing has been written.
 Status BeginDelta(IcebergTables& iceberg, DeltaTables& delta, const std::string& name);
-// Makes the log say what Iceberg's snapshot says.
+// Makes the log say what Iceberg's snapshot says. A commit that is under way finds itself done
+// then. kInvalid: what CheckFitsDelta says; kRetryable, DELTA_CHANGED: another program has just
+// committed to the log.
 Status LevelDelta(IcebergTables& iceberg, DeltaTables& delta, const std::string& name);
 
 }  // namespace varve::catalog

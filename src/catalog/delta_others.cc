@@ -61,4 +61,15 @@ Result<OthersCommits> FindOthersCommits(DeltaTables& delta, const std::string& n
   return out;
 }
 
+Status CheckNoOthers(IcebergTables& iceberg, DeltaTables& delta, const std::string& name,
+                     const dl::State& log) {
+  if (log.informed_version == log.version) return {};
+  const IcebergHead head = TRY(iceberg.Load(name));
+  const auto others = TRY(FindOthersCommits(delta, name, log, TakenFromDelta(head.metadata)));
+  if (others.count == 0) return {};
+  return MakeError(
+      ErrorKind::kRetryable, "DELTA_CHANGED",
+      fmt::format("another program has just committed to the Delta log of '{}'", name));
+}
+
 }  // namespace varve::catalog

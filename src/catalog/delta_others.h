@@ -8,6 +8,7 @@
 #include <string>
 
 #include "catalog/delta_tables.h"
+#include "catalog/iceberg_tables.h"
 #include "table/iceberg/metadata.h"
 
 namespace varve::catalog {
@@ -28,5 +29,10 @@ struct OthersCommits {
 inline constexpr size_t kOthersCommitsMax = 10'000;
 Result<OthersCommits> FindOthersCommits(DeltaTables& delta, const std::string& name,
                                         const table::delta::State& log, int64_t taken);
+
+// kRetryable, DELTA_CHANGED: there are some that Iceberg does not have yet, so that what follows
+// from Iceberg alone would undo them. log: loaded before Iceberg's head will be.
+Status CheckNoOthers(IcebergTables& iceberg, DeltaTables& delta, const std::string& name,
+                     const table::delta::State& log);
 
 }  // namespace varve::catalog

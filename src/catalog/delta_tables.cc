@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <set>
 
 #include "catalog/checked_store.h"
 #include "core/bytes.h"
@@ -134,27 +136,45 @@ Result<int64_t> DeltaTables::Pointer(const TablePlace& place) {
   return int64_t{-1};
 }
 
+Result<dl::State> DeltaTables::ReadCheckpoint(const TablePlace& place, int64_t version) {
+  const std::string key = DeltaLogKey(place, version, kCheckpointSuffix);
+  auto state = dl::ReadCheckpoint(TRY(ReadChecked(store_, key)), version);
+  if (!state.ok()) return Error(state.error()).Context("'" + key + "'");
+  return state;
+}
+
+Result<dl::State> DeltaTables::LoadCheckpoint(const std::string& name, int64_t version) {
+  TRY(CheckTableName(name));
+  return ReadCheckpoint(Place(name), version);
+}
+
+// An empty state: it is not there, or cannot be read.
+Result<dl::State> DeltaTables::CheckpointIfSound(const TablePlace& place, int64_t version) {
+  auto state = ReadCheckpoint(place, version);
+  if (state.ok() || state.error().kind == ErrorKind::kNotFound) {
+    return state.ok() ? std::move(state) : dl::State();
+  }
+  if (state.error().kind != ErrorKind::kCorrupt) return state;
+  LogWarn("catalog.bad_checkpoint",
+          {{"table", place.name()}, {"version", version}, {"error", state.error().message}});
+  return dl::State();
+}
+
 // The newest checkpoint that is not after until; an empty state if there is none.
 Result<dl::State> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t until,
                                               int64_t pointer) {
-  std::vector<int64_t> versions;
-  if (pointer >= 0 && pointer <= until) versions.push_back(pointer);
-  const bool listed = versions.empty();
-  if (listed) {
-    for (const auto& object : TRY(store::ListAll(store_, place.Key("_delta_log/")))) {
-      const auto version = DeltaVersionOf(object.key, kCheckpointSuffix);
-      if (version && *version <= until) versions.push_back(*version);
-    }
-    std::sort(versions.rbegin(), versions.rend());
+  if (pointer >= 0 && pointer <= until) {
+    dl::State state = TRY(CheckpointIfSound(place, pointer));
+    if (state.version >= 0) return state;
+  }
+  std::set<int64_t, std::greater<>> versions;
+  for (const auto& object : TRY(store::ListAll(store_, place.Key("_delta_log/")))) {
+    const auto version = DeltaVersionOf(object.key, kCheckpointSuffix);
+    if (version && *version <= until && *version != pointer) versions.insert(*version);
   }
   for (const int64_t version : versions) {
-    auto bytes = ReadChecked(store_, DeltaLogKey(place, version, kCheckpointSuffix));
-    if (!bytes.ok() && bytes.error().kind == ErrorKind::kNotFound) continue;
-    if (!bytes.ok()) return std::move(bytes).error();
-    auto state = dl::ReadCheckpoint(*bytes, version);
-    if (state.ok()) return state;
-    LogWarn("catalog.bad_checkpoint",
-            {{"table", place.name()}, {"version", version}, {"error", state.error().message}});
+    dl::State state = TRY(CheckpointIfSound(place, version));
+    if (state.version >= 0) return state;
   }
   return dl::State();
 }

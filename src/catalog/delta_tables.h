@@ -46,6 +46,8 @@ class DeltaTables {
   Result<table::delta::State> Load(const std::string& name);
   // As of a version that still can be built. kNotFound, NO_SUCH_VERSION.
   Result<table::delta::State> LoadVersion(const std::string& name, int64_t version);
+  // What a checkpoint itself says. kCorrupt, BAD_CHECKPOINT.
+  Result<table::delta::State> LoadCheckpoint(const std::string& name, int64_t version);
   // kConflict, TABLE_EXISTS, unless it has this id. first: files and txns that its first version
   // has already. kInvalid, TOO_MANY_FILES.
   Result<table::delta::State> Create(const std::string& name, const std::string& id,
@@ -78,6 +80,8 @@ class DeltaTables {
  private:
   Result<table::delta::State> Head(const TablePlace& place, int64_t until);
   Result<int64_t> Pointer(const TablePlace& place);
+  Result<table::delta::State> ReadCheckpoint(const TablePlace& place, int64_t version);
+  Result<table::delta::State> CheckpointIfSound(const TablePlace& place, int64_t version);
   Result<table::delta::State> FromCheckpoint(const TablePlace& place, int64_t until,
                                              int64_t pointer);
   Result<std::optional<int64_t>> Behind(const TablePlace& place, int64_t missing);

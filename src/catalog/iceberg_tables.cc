@@ -117,6 +117,7 @@ class IcebergTables::CommitRun {
   Result<IcebergCommit> Run() {
     for (uint32_t i = 0; i < tables_.options_.commit_attempts_max; ++i) {
       const IcebergHead head = TRY(tables_.heads_->Load(place_));
+      tables_.heads_->Settle(place_, head);
       auto built = ice::BuildCommit(head.metadata, head.location, change_, Now(i),
                                     tables_.Reader(place_.name(), head.metadata.location));
       if (!built.ok()) {
@@ -124,7 +125,6 @@ class IcebergTables::CommitRun {
         return std::move(built).error();
       }
       if (built->already_done) {
-        tables_.heads_->Settle(place_, head);
         Sweep(head.metadata.FindSnapshot(change_.snapshot_id));
         return Done(head.version, i + 1, true);
       }
@@ -212,6 +212,7 @@ Result<IcebergHead> IcebergTables::Update(const std::string& name, const NextMet
   const TablePlace place = Place(name);
   for (uint32_t i = 0; i < options_.commit_attempts_max; ++i) {
     const IcebergHead head = TRY(heads_->Load(place));
+    heads_->Settle(place, head);
     std::optional<ice::TableMetadata> metadata = TRY(next(head));
     if (!metadata) return head;
     IcebergHead done;

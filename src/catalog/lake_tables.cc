@@ -57,7 +57,9 @@ Status LakeTables::Level(const std::string& name) {
     return {};
   }
   TRY(TakeFromDelta(iceberg_, delta_, name));
-  return IsBehind(TRY(delta_.Load(name))) ? LevelDelta(iceberg_, delta_, name) : Status();
+  const dl::State log = TRY(delta_.Load(name));  // before Iceberg's head
+  const IcebergHead head = TRY(iceberg_.Load(name));
+  return IsBehind(log, head.metadata) ? LevelDelta(iceberg_, delta_, name) : Status();
 }
 
 Result<OthersCommits> LakeTables::OthersInDelta(const std::string& name) {
@@ -196,17 +198,6 @@ Result<IcebergCommit> LakeTables::CommitIceberg(const std::string& name,
   return iceberg_.Commit(name, change);
 }
 
-// A second format does not follow where others came in between: their commits would be passed over.
-Status LakeTables::CheckTaken(const std::string& name, const dl::State& log) {
-  if (log.informed_version == log.version) return {};
-  const IcebergHead head = TRY(iceberg_.Load(name));
-  const auto others = TRY(FindOthersCommits(delta_, name, log, TakenFromDelta(head.metadata)));
-  if (others.count == 0) return {};
-  return MakeError(
-      ErrorKind::kRetryable, "DELTA_CHANGED",
-      fmt::format("another program has just committed to the Delta log of '{}'", name));
-}
-
 Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table::Schema& schema,
                                             const FileChanges& changes, bool is_first) {
   const TablePlace place = delta_.Place(name);
@@ -232,7 +223,8 @@ Result<DeltaCommit> LakeTables::CommitDelta(const std::string& name, const table
   change.txn = std::move(txn);
   change.informed = true;
   return delta_.Update(name, [&](const dl::State& head) -> Result<std::optional<dl::Change>> {
-    if (!is_first) TRY(CheckTaken(name, head));
+    // A second format does not follow where others came in between: they would be passed over.
+    if (!is_first) TRY(CheckNoOthers(iceberg_, delta_, name, head));
     return std::optional<dl::Change>(change);
   });
 }

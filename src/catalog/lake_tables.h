@@ -102,7 +102,6 @@ class LakeTables {
   Result<bool> HasDelta(const std::string& name);
   Status CreateNew(const std::string& name, const TableShape& shape, Formats formats);
   Result<IcebergCommit> CommitIceberg(const std::string& name, const FileChanges& changes);
-  Status CheckTaken(const std::string& name, const table::delta::State& log);
   Result<DeltaCommit> CommitDelta(const std::string& name, const table::Schema& schema,
                                   const FileChanges& changes, bool is_first);
   // After Iceberg has it.

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <set>
 
 #include "catalog/checked_store.h"
 #include "catalog/lease.h"
@@ -22,6 +24,26 @@ const CrashPoint kAfterDelete{"catalog.after_delete"};
 
 // Below the head, so many metadata files are never taken for orphans, whatever the log says.
 constexpr int64_t kMetadataVersionsKept = 100;
+
+// The newest of those that are old enough; -1: there is none. One that cannot be read needs all of
+// the log below it.
+Result<int64_t> ReadableCheckpoint(DeltaTables& delta, const std::string& name,
+                                   const std::vector<store::ObjectMeta>& log,
+                                   int64_t older_than_ms) {
+  std::set<int64_t, std::greater<>> versions;
+  for (const auto& object : log) {
+    const auto version = DeltaVersionOf(object.key, ".checkpoint.parquet");
+    if (version && object.modified_ms < older_than_ms) versions.insert(*version);
+  }
+  for (const int64_t version : versions) {
+    const auto state = delta.LoadCheckpoint(name, version);
+    if (state.ok()) return version;
+    if (state.error().kind != ErrorKind::kCorrupt) return state.error();
+    LogWarn("catalog.bad_checkpoint",
+            {{"table", name}, {"version", version}, {"error", state.error().message}});
+  }
+  return -1;
+}
 
 }  // namespace
 
@@ -165,15 +187,8 @@ Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions&
     if (!needed.contains(key) && delta.store().Head(key).ok()) keys.push_back(key);
   }
   // The log: only below a checkpoint that is there and can be read, whose own commit stays.
-  int64_t checkpoint = -1;
   std::vector<store::ObjectMeta> log = TRY(store::ListAll(delta.store(), place.Key("_delta_log/")));
-  for (const auto& object : log) {
-    const auto version = DeltaVersionOf(object.key, ".checkpoint.parquet");
-    if (version && object.modified_ms < options.older_than_ms) {
-      checkpoint = std::max(checkpoint, *version);
-    }
-  }
-  if (checkpoint >= 0) TRY(delta.LoadVersion(name, checkpoint));
+  const int64_t checkpoint = TRY(ReadableCheckpoint(delta, name, log, options.older_than_ms));
   for (const auto& object : log) {
     const auto commit = DeltaVersionOf(object.key, ".json");
     const auto older = DeltaVersionOf(object.key, ".checkpoint.parquet");

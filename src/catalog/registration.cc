@@ -116,6 +116,7 @@ Result<Registered> RegisterFiles(LakeTables& tables, const std::string& name,
     TRY(tables.Create(name, shape, formats));
     out.created = true;
   } else {
+    TRY(tables.Level(name));  // an earlier commit may have been cut short
     TRY(CheckNames(TRY(tables.Shape(name)), inputs));
     TRY(tables.Evolve(name, columns));
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 namespace varve::catalog {
 namespace {
@@ -11,6 +12,29 @@ namespace ice = table::iceberg;
 namespace dl = table::delta;
 
 using Files = std::map<std::string, uint64_t>;  // bytes, by key
+
+// What the table says of itself.
+struct Told {
+  Formats formats;
+  Files iceberg, delta;
+  std::vector<std::string> problems;
+
+  Files all() const {
+    Files files = iceberg;
+    files.insert(delta.begin(), delta.end());
+    return files;
+  }
+  // Files that one format has and the other has not.
+  std::set<std::string> Apart() const {
+    std::set<std::string> apart;
+    if (!formats.iceberg || !formats.delta || !problems.empty()) return apart;
+    for (const auto& item : iceberg) apart.insert(item.first);
+    for (const auto& item : delta) {
+      if (!apart.insert(item.first).second) apart.erase(item.first);
+    }
+    return apart;
+  }
+};
 
 Status AddIceberg(LakeTables& tables, const std::string& name, Files& files) {
   const IcebergHead head = TRY(tables.iceberg().Load(name));
@@ -38,17 +62,15 @@ Status AddDelta(LakeTables& tables, const std::string& name, Files& files) {
   return {};
 }
 
-// What is wrong with what the table says of itself; files: what it says it has.
-Result<std::vector<std::string>> ReadTable(LakeTables& tables, const std::string& name,
-                                           Files& files) {
-  const Formats formats = TRY(tables.FormatsOf(name));
-  std::vector<std::string> problems;
+Result<Told> ReadTable(LakeTables& tables, const std::string& name) {
+  Told told;
+  told.formats = TRY(tables.FormatsOf(name));
   const auto note = [&](const char* format, const Status& read) {
-    if (!read.ok()) problems.push_back(fmt::format("{}: {}", format, read.error().message));
+    if (!read.ok()) told.problems.push_back(fmt::format("{}: {}", format, read.error().message));
   };
-  if (formats.iceberg) note("Iceberg", AddIceberg(tables, name, files));
-  if (formats.delta) note("Delta", AddDelta(tables, name, files));
-  return problems;
+  if (told.formats.iceberg) note("Iceberg", AddIceberg(tables, name, told.iceberg));
+  if (told.formats.delta) note("Delta", AddDelta(tables, name, told.delta));
+  return told;
 }
 
 }  // namespace
@@ -56,10 +78,10 @@ Result<std::vector<std::string>> ReadTable(LakeTables& tables, const std::string
 Result<TableCheck> CheckTable(LakeTables& tables, const std::string& name,
                               const std::function<bool()>& go_on) {
   TableCheck check;
-  Files files;
-  check.problems = TRY(ReadTable(tables, name, files));
+  const Told told = TRY(ReadTable(tables, name));
+  check.problems = told.problems;
   Files missing;
-  for (const auto& [key, bytes] : files) {
+  for (const auto& [key, bytes] : told.all()) {
     if (!go_on()) return check;
     ++check.files;
     const auto head = tables.iceberg().store().Head(key);
@@ -71,11 +93,19 @@ Result<TableCheck> CheckTable(LakeTables& tables, const std::string& name,
           fmt::format("'{}' has {} bytes, the table says {}", key, head->size, bytes));
     }
   }
-  if (missing.empty()) return check;
-  Files now;  // others may have replaced them meanwhile
-  TRY(ReadTable(tables, name, now));
+  const std::set<std::string> apart = told.Apart();
+  if (missing.empty() && apart.empty()) return check;
+  const Told again = TRY(ReadTable(tables, name));  // others may have committed meanwhile
+  const Files now = again.all();
   for (const auto& item : missing) {
     if (now.contains(item.first)) check.problems.push_back("'" + item.first + "' is missing");
+  }
+  for (const std::string& key : again.Apart()) {
+    if (!apart.contains(key)) continue;
+    check.problems.push_back(fmt::format(
+        "'{}' is in {} alone, as after a commit that was cut short: the next one makes up for it, "
+        "or: varve table publish {} --to iceberg+delta",
+        key, again.iceberg.contains(key) ? "Iceberg" : "Delta", name));
   }
   return check;
 }

@@ -21,6 +21,8 @@ constexpr double kOlderSpeed = 0.8;
 // Up to this many sources are looked up one by one; more, if sorted, by one scan of their range.
 constexpr size_t kSourceLookupsMax = 256;
 
+constexpr int64_t kReconsideredMax = 10'000;  // quarantined sources, at once
+
 struct TakenRow {
   std::string key, etag;
   int64_t size = 0, ns_id = 0, start_ms = 0;
@@ -120,6 +122,20 @@ Result<std::vector<TakenRow>> StillTaken(Session& session, std::string_view work
         return true;
       }));
   return rows;
+}
+
+// What was wrong with them may have been mended: in the settings, in the table, in the files.
+Status GiveBackQuarantined(Session& session, const WindowOptions& options, int64_t ns_id,
+                           int64_t now_ms) {
+  std::vector<TakenRow> rows;
+  TRY(
+      session.Query("SELECT key, etag, size, start_ms FROM window_sources"
+                    " WHERE state = 'quarantined' AND ns_id = ? LIMIT ?",
+                    {ns_id, kReconsideredMax}, [&](const Row& row) {
+                      rows.push_back({row.Text(0), row.Text(1), row.Int(2), ns_id, row.Int(3)});
+                      return true;
+                    }));
+  return GiveBack(session, options, rows, now_ms);
 }
 
 SourceStanding StandingOf(std::string_view state) {
@@ -332,12 +348,25 @@ Result<NamespaceOverrides> WindowTracker::Overrides(const NamespaceId& tenant,
   return overrides;
 }
 
+Status WindowTracker::Reconsider(const NamespaceId& tenant, std::string_view ns) {
+  return database_.Transact([&](Session& session) -> Status {
+    std::optional<int64_t> id;
+    TRY(session.Query("SELECT id FROM window_namespaces WHERE tenant = ? AND ns = ?",
+                      {tenant.name(), std::string(ns)}, [&](const Row& row) {
+                        id = row.Int(0);
+                        return false;
+                      }));
+    return id ? GiveBackQuarantined(session, options_, *id, clock_.NowMs()) : Status();
+  });
+}
+
 Result<NamespaceOverrides> WindowTracker::Configure(const NamespaceId& tenant, std::string_view ns,
                                                     std::string_view json) {
   NamespaceOverrides overrides;
   TRY(database_.Transact([&](Session& session) -> Status {
     const NamespaceRow row = TRY(MakeNamespace(session, tenant, ns));
     overrides = TRY(ReadOverrides(json, row.overrides));
+    TRY(GiveBackQuarantined(session, options_, row.id, clock_.NowMs()));
     return session.Execute("UPDATE window_namespaces SET overrides = ? WHERE id = ?",
                            {ToJson(overrides), row.id});
   }));

@@ -79,6 +79,13 @@ Status CountQuarantined(Session& session, NamespaceStatus& out) {
                       out.quarantined_files = static_cast<uint64_t>(row.Int(0));
                       return false;
                     }));
+  TRY(
+      session.Query("SELECT key, why FROM window_sources WHERE state = 'quarantined' AND ns_id = ?"
+                    " ORDER BY id LIMIT ?",
+                    {out.row.id, kQuarantinedNamedMax}, [&](const Row& row) {
+                      out.quarantined.push_back({row.Text(0), row.Text(1)});
+                      return true;
+                    }));
   return session.Query("SELECT COALESCE(sum(late_files), 0) FROM window_spans WHERE ns_id = ?",
                        {out.row.id}, [&](const Row& row) {
                          out.late_files = static_cast<uint64_t>(row.Int(0));
@@ -106,8 +113,8 @@ void NameIssues(const NamespaceFacts& facts, const WindowOptions& options, Names
                                      writer.ahead_ms / 1000));
   }
   if (out.quarantined_files > 0) {
-    out.issues.push_back(
-        fmt::format("{} files cannot be read and stay where they are", out.quarantined_files));
+    out.issues.push_back(fmt::format(
+        "{} files cannot be read or do not fit, and stay where they are", out.quarantined_files));
   }
 }
 

@@ -23,6 +23,11 @@ struct WindowStatus {
   int64_t late_ms = 0;               // how long after its end the latest of them came
 };
 
+struct QuarantinedFile {
+  std::string key, why;
+};
+inline constexpr int64_t kQuarantinedNamedMax = 10;
+
 struct NamespaceStatus {
   NamespaceRow row;
   NamespaceSettings settings;
@@ -36,6 +41,7 @@ struct NamespaceStatus {
   uint64_t pending_files = 0, pending_bytes = 0;
   uint64_t running_files = 0, running_bytes = 0;  // taken, not committed yet
   uint64_t quarantined_files = 0;
+  std::vector<QuarantinedFile> quarantined;  // the first kQuarantinedNamedMax of them
   uint64_t late_files = 0;
   int64_t oldest_start_ms = 0;  // of the pending windows; 0: none
   int64_t oldest_over_ms = 0;   // of the overdue ones: when its time was over

@@ -133,6 +133,9 @@ class WindowTracker : public SourceAccount {
   Status PruneWindows();  // windows and writers that nothing has been heard of as long
 
   Result<NamespaceOverrides> Overrides(const NamespaceId& tenant, std::string_view ns);
+  // The namespace's quarantined files are in windows again, as after Configure: another plan tells
+  // whether they fit by now.
+  Status Reconsider(const NamespaceId& tenant, std::string_view ns);
   // json: as ReadOverrides takes it. The result of it.
   Result<NamespaceOverrides> Configure(const NamespaceId& tenant, std::string_view ns,
                                        std::string_view json);

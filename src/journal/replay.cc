@@ -90,6 +90,9 @@ Result<uint64_t> InspectTail(const Segment& segment, const Scan& scan, Lsn next_
 
 Result<std::vector<uint64_t>> ListEpochs(const std::string& directory, ReplayMode mode) {
   DIR* dir = opendir(directory.c_str());
+  if (dir == nullptr && errno == ENOENT && mode != ReplayMode::kRepair) {
+    return std::vector<uint64_t>();  // a directory of tables, in which no server ever ran
+  }
   if (dir == nullptr) return ErrnoError(errno, "list journal directory " + directory);
   std::vector<uint64_t> epochs;
   while (const dirent* entry = readdir(dir)) {

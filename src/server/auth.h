@@ -28,7 +28,7 @@ struct Principal {
   bool keyed = false;  // rate limits apply
   bool local = false;
   bool Has(uint8_t scope) const { return (scopes & (scope | kScopeAdmin)) != 0; }
-  // May speak for namespaces other than its own.
+  // Administers the instance, and may speak for namespaces other than its own.
   bool any_namespace() const { return (scopes & kScopeAdmin) != 0 && ns.is_default(); }
 };
 

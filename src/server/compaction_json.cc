@@ -110,6 +110,10 @@ Json NamespaceJson(const CompactionStatus& status, const NamespaceStatus& ns, bo
   out["readyWindows"] = ns.ready;
   out["windowsStuckInProcessing"] = ns.halted;
   out["quarantinedFiles"] = ns.quarantined_files;
+  out["quarantined"] = Json::array();
+  for (const auto& file : ns.quarantined) {
+    out["quarantined"].push_back({{"key", file.key}, {"why", file.why}});
+  }
   out["lateFiles"] = ns.late_files;
   out["settings"] = SettingsJson(ns.settings);
   return out;

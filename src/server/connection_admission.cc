@@ -29,6 +29,7 @@ uint8_t ScopeOf(Access access) {
     case Access::kQuery:
       return kScopeQuery;
     case Access::kAdmin:
+    case Access::kInstance:
       return kScopeAdmin;
     case Access::kPublic:
     case Access::kSigned:
@@ -133,6 +134,10 @@ std::optional<Response> Connection::AdmitPrincipal(Exchange& exchange) {
     exchange.principal = std::move(principal).value();
     if (!open && !exchange.principal.Has(ScopeOf(route_->access))) {
       return ErrorResponse(403, "FORBIDDEN", "this key does not have the scope for that");
+    }
+    if (route_->access == Access::kInstance && !exchange.principal.any_namespace()) {
+      return ErrorResponse(403, "FORBIDDEN",
+                           "that is for administrators of the instance; this key is a namespace's");
     }
   }
   const std::string_view header = exchange.head.Find("x-namespace");

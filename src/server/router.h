@@ -23,7 +23,8 @@ enum class Access : uint8_t {
   kSigned,  // anybody; the body proves its sender
   kIngest,
   kQuery,
-  kAdmin,
+  kAdmin,     // of what belongs to a namespace
+  kInstance,  // an administrator of the instance: what belongs to all namespaces together
 };
 
 enum class WebSocketKind : uint8_t { kNone, kTail, kLive };

@@ -201,6 +201,7 @@ Result<Response> PostRun(const Compaction& compaction, const Exchange& exchange)
   wish.ns = TRY(NamespaceOf(exchange, body));
   wish.start_ms = TRY(WindowOf(compaction, body));
   wish.force = true;
+  TRY(compaction.tracker->Reconsider(exchange.ns, wish.ns));
   const auto dispatched = TRY(compaction.consumer->DispatchNow(wish));
   const auto after = TRY(ReadStatus(*compaction.tracker, {.tenant = exchange.ns, .ns = wish.ns}));
   return JsonResponse(RunJson(dispatched, after, compaction.tracker->options().concurrency_max));

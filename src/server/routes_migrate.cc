@@ -1,4 +1,6 @@
 // Migrations: whole namespaces into tables. One at a time for a tenant; its job is a workflow.
+#include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "compact/migration.h"
@@ -18,9 +20,15 @@ constexpr uint64_t kBodyBytesMax = 1 << 20;
 constexpr size_t kHistoryMax = 10;
 
 std::string_view StatusOf(const Workflow& workflow, const compact::MigrationState& state) {
+  const auto has_failed = [](const compact::MigratedNamespace& one) {
+    return one.status == "failed";
+  };
   switch (workflow.state) {
     case WorkflowState::kSucceeded:
-      return "completed";
+      return std::ranges::any_of(state.namespaces, std::not_fn(has_failed)) ||
+                     state.namespaces.empty()
+                 ? "completed"
+                 : "failed";
     case WorkflowState::kFailed:
     case WorkflowState::kCancelled:
       return "failed";

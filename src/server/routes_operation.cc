@@ -76,11 +76,11 @@ void AddOperationRoutes(ServerState& state) {
       [&state](const ExchangePtr& e) { e->Reply(JsonResponse(HealthJson(state))); });
   add("/ready", Access::kPublic, [&state](const ExchangePtr& e) { GetReady(state, e); });
   // Collecting asks other modules, which may wait for their locks: not on an I/O thread.
-  add("/metrics", Access::kAdmin, [&state](const ExchangePtr& exchange) {
+  add("/metrics", Access::kInstance, [&state](const ExchangePtr& exchange) {
     RunOn(state.blocking_pool, exchange, [&state](const ExchangePtr& e) { GetMetrics(state, e); });
   });
   if (!state.services.stats_json) return;
-  add("/stats", Access::kAdmin, [&state](const ExchangePtr& exchange) {
+  add("/stats", Access::kInstance, [&state](const ExchangePtr& exchange) {
     RunOn(state.blocking_pool, exchange,
           [&state](const ExchangePtr& e) { e->Reply(JsonResponse(state.services.stats_json())); });
   });

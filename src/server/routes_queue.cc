@@ -86,7 +86,7 @@ void AddQueueRoutes(ServerState& state) {
   if (queue == nullptr) return;
   const auto add = [&state](Method method, std::string path, uint64_t body_bytes_max,
                             std::function<void(const ExchangePtr&)> call) {
-    Route& route = state.router.Add(method, std::move(path), Access::kAdmin,
+    Route& route = state.router.Add(method, std::move(path), Access::kInstance,
                                     [&state, call = std::move(call)](const ExchangePtr& exchange) {
                                       RunOn(state.blocking_pool, exchange, call);
                                     });

@@ -16,6 +16,7 @@ using workflow::Workflow;
 using workflow::WorkflowStore;
 
 constexpr uint32_t kRowsDefault = 100, kRowsMax = 1000;
+constexpr uint64_t kBodyBytesMax = 1 << 10;
 
 Json WorkflowJson(const Workflow& workflow) {
   Json json = {{"id", workflow.id},
@@ -94,8 +95,9 @@ Result<Response> Operate(const Services& services, Operation operation, const Ex
 void AddWorkflowRoutes(ServerState& state) {
   WorkflowStore* store = state.services.workflows;
   if (store == nullptr) return;
-  const auto add = [&state](Method method, std::string path, auto call) {
-    state.router.Add(method, std::move(path), Access::kAdmin, Answering(state, std::move(call)));
+  const auto add = [&state](Method method, std::string path, auto call) -> Route& {
+    return state.router.Add(method, std::move(path), Access::kInstance,
+                            Answering(state, std::move(call)));
   };
   add(Method::kGet, "/workflows", [store](const Exchange& e) { return ListWorkflows(*store, e); });
   add(Method::kGet, "/workflows/{id}",
@@ -105,7 +107,8 @@ void AddWorkflowRoutes(ServerState& state) {
     add(Method::kPost, "/workflows/{id}/" + std::string(ToString(operation)),
         [&services = state.services, operation](const Exchange& e) {
           return Operate(services, operation, e);
-        });
+        })
+        .body_bytes_max = kBodyBytesMax;  // many clients send "{}"
   }
 }
 

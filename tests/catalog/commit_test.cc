@@ -388,6 +388,25 @@ TEST(Maintenance, ExpiryDeletesOnlyWhatNoRetainedSnapshotOfAnyFormatHas) {
             std::set<std::string>{"catalog/t/data/m.parquet"});
 }
 
+TEST(Maintenance, TheLogBelowACheckpointThatCannotBeReadStays) {
+  Lab lab(24, Formats{.delta = true});
+  for (int i = 0; i < 25; ++i) {
+    ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File(std::to_string(i), 1)})).ok());
+  }
+  const auto checkpoint = [](int version) {
+    return fmt::format("catalog/t/_delta_log/{:020}.checkpoint.parquet", version);
+  };
+  ASSERT_TRUE(lab.memory.Put(checkpoint(20), "", {}).ok());
+  lab.clock.AdvanceMs(1000);
+  CleanOptions clean;
+  clean.older_than_ms = lab.clock.NowMs();
+  clean.dry_run = false;
+  const auto vacuumed = Maintenance(lab.tables).Vacuum("t", clean);
+  ASSERT_TRUE(vacuumed.ok()) << vacuumed.error().message;
+  EXPECT_EQ(vacuumed->deleted.size(), 10u) << "what is below the checkpoint of version 10";
+  EXPECT_EQ(lab.delta.Load("t")->files.size(), 25u);
+}
+
 TEST(Maintenance, OrphansAreOldUnreferencedAndUnderTheTable) {
   Lab lab(21, Both());
   const auto a = lab.File("a", 4);

@@ -183,6 +183,31 @@ TEST_F(WindowTrackerTest, EachOutcomeLeavesItsMark) {
   EXPECT_TRUE(all.bytes_per_second.has_value());
 }
 
+TEST_F(WindowTrackerTest, WhatIsQuarantinedIsTriedAgainWhenItIsAskedFor) {
+  windows_->Note({FileOf("users", kTen, "w", 0)});
+  Over();
+  for (int round = 0; round < 2; ++round) {
+    const auto dispatched = windows_->Dispatch({.ns = "users", .force = true});
+    ASSERT_TRUE(dispatched.has_value()) << round;
+    const std::string id = dispatched->window.workflow_id;
+    const auto sources = windows_->workflows->Of(id);
+    ASSERT_EQ(sources.size(), 1u);
+    windows_->Settle(id, {{sources[0].key, "e1", SourceEnd::kQuarantined, "no column ts"}});
+    windows_->End(id);
+    const NamespaceStatus status = windows_->StatusOf("users");
+    ASSERT_EQ(status.quarantined.size(), 1u);
+    EXPECT_EQ(status.quarantined[0].key, sources[0].key);
+    EXPECT_EQ(status.quarantined[0].why, "no column ts");
+    EXPECT_FALSE(windows_->Dispatch({.ns = "users", .force = true}).has_value());
+    if (round == 0) ASSERT_TRUE(windows_->tracker->Reconsider({}, "users").ok());
+  }
+  ASSERT_TRUE(windows_->tracker->Configure({}, "users", R"({"sortBy":"at"})").ok());
+  const NamespaceStatus status = windows_->StatusOf("users");
+  EXPECT_EQ(status.quarantined_files, 0u);
+  EXPECT_EQ(status.pending_files, 1u);
+  EXPECT_TRUE(windows_->tracker->Reconsider({}, "unknown").ok());
+}
+
 TEST_F(WindowTrackerTest, ManySourcesAreViewedAsFewAre) {
   for (int i = 0; i < 600; i += 2) windows_->Note({FileOf("users", kTen + i, "w", i)});
   Over();

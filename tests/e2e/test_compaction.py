@@ -236,6 +236,8 @@ DAMAGES = {  # format, what is done to the table, what every refusal names
     "manifest list cut": ("iceberg", lambda root: cut(newest_list(root)), "snap-"),
     "commit gone": ("delta", lambda root: (root / f"_delta_log/{1:020}.json").unlink(),
                     "version 1 is missing"),
+    "commit empty": ("delta", lambda root: (root / f"_delta_log/{3:020}.json").write_bytes(b""),
+                     f"{3:020}.json"),
 }
 
 

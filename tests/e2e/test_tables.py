@@ -266,6 +266,7 @@ def test_a_kill_at_every_point_leaves_a_table_that_reads_and_goes_on(lake):
         again = lake.run("register", name, key, check=False)
         committed = again.returncode != 0
         assert not committed or "live already" in again.stderr, (point, again.stderr)
+        lake.agree(name, parts, delta=True)
         lake.run("register", name, lake.put(data(name, "after.parquet"), rows(14, 1, 9000)))
         rest = parts + [rows(14, 1, 9000)]
-        lake.agree(name, rest)
+        lake.agree(name, rest, delta=True)

@@ -13,6 +13,7 @@ constexpr char kIngestKey[] = "key-for-ingest-only-0001";
 constexpr char kQueryKey[] = "key-for-query-only-00002";
 constexpr char kAdminKey[] = "key-for-everything-00003";
 constexpr char kAcmeKey[] = "ns_acme_0123456789abcdef";
+constexpr char kAcmeAdminKey[] = "ns_acme_administrator012";
 constexpr char kOtherKey[] = "ns_other_0123456789abcde";
 
 ServerOptions WithKeys() {
@@ -22,6 +23,7 @@ ServerOptions WithKeys() {
       {.name = "out", .sha256_hex = HexEncode(Sha256(kQueryKey)), .scopes = kScopeQuery},
       {.name = "root", .key = kAdminKey, .scopes = kScopeAdmin},
       {.name = "acme", .key = kAcmeKey, .scopes = kScopeIngest | kScopeQuery, .ns = "acme"},
+      {.name = "acme's", .key = kAcmeAdminKey, .scopes = kScopeAdmin, .ns = "acme"},
       {.name = "other",
        .sha256_hex = HexEncode(Sha256(kOtherKey)),
        .scopes = kScopeIngest | kScopeQuery,
@@ -32,7 +34,7 @@ ServerOptions WithKeys() {
 
 std::string Bearer(std::string_view key) { return "Authorization: Bearer " + std::string(key); }
 
-// Each route and what it takes; "" is open to anybody.
+// Each route and what it takes; "" is open to anybody, "instance" to an administrator of all.
 const std::map<std::string, std::string> kRoutes = {
     {"POST /ingest", "ingest"},
     {"POST /e", "ingest"},
@@ -47,22 +49,22 @@ const std::map<std::string, std::string> kRoutes = {
     {"GET /recent", "query"},
     {"GET /store", "query"},
     {"GET /store/{key+}", "query"},
-    {"GET /queues", "admin"},
-    {"GET /queues/{q}", "admin"},
-    {"GET /queues/{q}/stats", "admin"},
-    {"POST /queues/{q}/replay", "admin"},
-    {"POST /queues/{q}/messages", "admin"},
-    {"POST /queues/{q}/messages/pull", "admin"},
-    {"POST /queues/{q}/messages/ack", "admin"},
-    {"POST /queues/{q}/messages/peek", "admin"},
-    {"POST /queues/{q}/messages/purge", "admin"},
-    {"POST /queues/{q}/messages/batch", "admin"},
-    {"POST /client/v4/accounts/{account}/queues/{q}/messages", "admin"},
-    {"POST /client/v4/accounts/{account}/queues/{q}/messages/pull", "admin"},
-    {"POST /client/v4/accounts/{account}/queues/{q}/messages/ack", "admin"},
-    {"POST /client/v4/accounts/{account}/queues/{q}/messages/peek", "admin"},
-    {"POST /client/v4/accounts/{account}/queues/{q}/messages/purge", "admin"},
-    {"POST /client/v4/accounts/{account}/queues/{q}/messages/batch", "admin"},
+    {"GET /queues", "instance"},
+    {"GET /queues/{q}", "instance"},
+    {"GET /queues/{q}/stats", "instance"},
+    {"POST /queues/{q}/replay", "instance"},
+    {"POST /queues/{q}/messages", "instance"},
+    {"POST /queues/{q}/messages/pull", "instance"},
+    {"POST /queues/{q}/messages/ack", "instance"},
+    {"POST /queues/{q}/messages/peek", "instance"},
+    {"POST /queues/{q}/messages/purge", "instance"},
+    {"POST /queues/{q}/messages/batch", "instance"},
+    {"POST /client/v4/accounts/{account}/queues/{q}/messages", "instance"},
+    {"POST /client/v4/accounts/{account}/queues/{q}/messages/pull", "instance"},
+    {"POST /client/v4/accounts/{account}/queues/{q}/messages/ack", "instance"},
+    {"POST /client/v4/accounts/{account}/queues/{q}/messages/peek", "instance"},
+    {"POST /client/v4/accounts/{account}/queues/{q}/messages/purge", "instance"},
+    {"POST /client/v4/accounts/{account}/queues/{q}/messages/batch", "instance"},
     {"GET /compaction/status", "query"},
     {"GET /compaction/health", "query"},
     {"GET /compaction/dashboard", "query"},
@@ -72,12 +74,12 @@ const std::map<std::string, std::string> kRoutes = {
     {"POST /compaction/config", "admin"},
     {"PUT /compaction/config", "admin"},
     {"POST /compaction/run", "admin"},
-    {"GET /workflows", "admin"},
-    {"GET /workflows/{id}", "admin"},
-    {"POST /workflows/{id}/pause", "admin"},
-    {"POST /workflows/{id}/resume", "admin"},
-    {"POST /workflows/{id}/retry", "admin"},
-    {"POST /workflows/{id}/cancel", "admin"},
+    {"GET /workflows", "instance"},
+    {"GET /workflows/{id}", "instance"},
+    {"POST /workflows/{id}/pause", "instance"},
+    {"POST /workflows/{id}/resume", "instance"},
+    {"POST /workflows/{id}/retry", "instance"},
+    {"POST /workflows/{id}/cancel", "instance"},
     {"POST /migrate", "admin"},
     {"GET /migrate", "query"},
     {"GET /migrate/status", "query"},
@@ -102,8 +104,8 @@ const std::map<std::string, std::string> kRoutes = {
     {"GET /", ""},
     {"GET /health", ""},
     {"GET /ready", ""},
-    {"GET /metrics", "admin"},
-    {"GET /stats", "admin"},
+    {"GET /metrics", "instance"},
+    {"GET /stats", "instance"},
 };
 
 std::set<std::string> ServedRoutes(RunningServer& server) {
@@ -195,7 +197,9 @@ TEST_F(EveryRoute, RefusesAKeyWithoutItsScope) {
   const std::map<std::string, const char*> lacking[] = {
       {{"ingest", kQueryKey}, {"query", kIngestKey}, {"admin", kIngestKey}},
       {{"ingest", kQueryKey}, {"query", kIngestKey}, {"admin", kQueryKey}},
-      {{"admin", kAcmeKey}},
+      {{"admin", kAcmeKey}, {"instance", kAcmeKey}},
+      {{"instance", kQueryKey}},
+      {{"instance", kAcmeAdminKey}},
   };
   for (const auto& [route, scope] : kRoutes) {
     for (const auto& keys : lacking) {
@@ -209,7 +213,7 @@ TEST_F(EveryRoute, RefusesAKeyWithoutItsScope) {
 
 TEST_F(EveryRoute, RefusesATenantsKeyForAnotherTenant) {
   for (const auto& [route, scope] : kRoutes) {
-    if (scope == "admin") continue;
+    if (scope == "admin" || scope == "instance") continue;
     for (const char* key : {kAcmeKey, kIngestKey, kQueryKey}) {
       const std::string other = key == std::string_view(kAcmeKey) ? "other" : "acme";
       if (key == std::string_view(kIngestKey) && scope == "query") continue;
@@ -224,8 +228,10 @@ TEST_F(EveryRoute, RefusesATenantsKeyForAnotherTenant) {
 TEST_F(EveryRoute, LetsTheRightKeyIn) {
   for (const auto& [route, scope] : kRoutes) {
     if (scope.empty() || route == "GET /tail/live") continue;  // that one does not end
-    const std::map<std::string, const char*> keys = {
-        {"ingest", kIngestKey}, {"query", kQueryKey}, {"admin", kAdminKey}};
+    const std::map<std::string, const char*> keys = {{"ingest", kIngestKey},
+                                                     {"query", kQueryKey},
+                                                     {"admin", kAcmeAdminKey},
+                                                     {"instance", kAdminKey}};
     for (const char* key : {keys.at(scope), kAdminKey}) {
       const Reply reply = Ask(route, {Bearer(key)});
       EXPECT_NE(reply.status, 401) << route;

@@ -195,6 +195,7 @@ Status CheckUnique(const Commit& commit) {
 
 Result<Commit> ParseCommit(std::string_view lines) {
   if (lines.size() > kCommitBytesMax) return BadCommit("is larger than any");
+  if (lines.empty()) return BadCommit("is empty, as if cut short");  // no engine writes such a one
   Commit out;
   while (!lines.empty()) {
     const size_t end = std::min(lines.find('\n'), lines.size());
