@@ -23,6 +23,10 @@ namespace {
 
 constexpr size_t kBoundBytesMax = 64;  // of byte arrays in statistics; longer ones are cut
 
+// Left out of the footer: readers that find an offset of 0 take the file's begin for the chunk's.
+constexpr int64_t kNoIndexPage = -1;
+constexpr int64_t kNoDictionary = 0;  // no page begins there
+
 std::shared_ptr<pq::WriterProperties> Properties(const CodecChoice& codec,
                                                  const std::vector<SortedBy>& sorting) {
   pq::WriterProperties::Builder builder;
@@ -99,7 +103,7 @@ struct PageFileWriter::Impl {
   int64_t group_bytes = 0;  // uncompressed
   int column = -1;
   pq::ColumnChunkMetaDataBuilder* chunk = nullptr;
-  int64_t begin = 0, dictionary_at = 0, data_at = 0, uncompressed = 0;
+  int64_t begin = 0, dictionary_at = kNoDictionary, data_at = 0, uncompressed = 0;
   int64_t values = 0, rows = 0, nulls = 0, plain_bytes = 0;
   std::vector<int64_t> level_counts;
   std::map<pq::Encoding::type, int32_t> dictionary_encodings, data_encodings;
@@ -164,7 +168,8 @@ Status PageFileWriter::BeginColumn() {
     impl.chunk = impl.group->NextColumnChunk();
     ++impl.column;
     impl.begin = impl.position();
-    impl.dictionary_at = impl.data_at = impl.uncompressed = 0;
+    impl.dictionary_at = kNoDictionary;
+    impl.data_at = impl.uncompressed = 0;
     impl.values = impl.rows = impl.nulls = impl.plain_bytes = 0;
     impl.level_counts.clear();
     impl.dictionary_encodings.clear();
@@ -221,8 +226,8 @@ void PageFileWriter::Impl::FinishColumn() {
   sizes.definition_level_histogram = level_counts;
   if (byte_arrays()) sizes.unencoded_byte_array_data_bytes = plain_bytes;
   if (sizes.is_set()) chunk->SetSizeStatistics(sizes);
-  chunk->Finish(values, dictionary_at, 0, data_at, position() - begin, uncompressed,
-                dictionary_at != 0, false, dictionary_encodings, data_encodings);
+  chunk->Finish(values, dictionary_at, kNoIndexPage, data_at, position() - begin, uncompressed,
+                dictionary_at != kNoDictionary, false, dictionary_encodings, data_encodings);
   indexes->GetOffsetIndexBuilder(column)->Finish(0);
   indexes->GetColumnIndexBuilder(column)->Finish();
   group_bytes += uncompressed;
@@ -276,8 +281,8 @@ void PageFileWriter::Impl::FinishCopied(const pq::ColumnChunkMetaData& old,
   // Headers are counted too, and may have become longer.
   const int64_t bytes = position() - begin;
   uncompressed = old.total_uncompressed_size() + bytes - old.total_compressed_size();
-  chunk->Finish(old.num_values(), dictionary ? begin : 0, 0, data, bytes, uncompressed, dictionary,
-                false, dictionary_encodings, data_encodings);
+  chunk->Finish(old.num_values(), dictionary ? begin : kNoDictionary, kNoIndexPage, data, bytes,
+                uncompressed, dictionary, false, dictionary_encodings, data_encodings);
   group_bytes += uncompressed;
 }
 

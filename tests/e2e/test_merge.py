@@ -95,6 +95,31 @@ def test_duckdb_takes_differences_of_32_bits_without_their_overflow(tmp_path):
     assert duckdb.sql(f"SELECT * FROM '{output}'").fetchall() == expected
 
 
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_readers_that_read_ahead_find_the_columns(tmp_path, copied, dictionary):
+    """They take the least of a chunk's offsets for its begin; one of 0 is not theirs."""
+    inputs = [tmp_path / f"{number}.parquet" for number in range(2)]
+    for number, path in enumerate(inputs):
+        times = range(20_000 * number, 20_000 * (number + 1))
+        pyarrow.parquet.write_table(pyarrow.table({
+            "ts": times, "id": [7 * at for at in times], "name": [f"n{at % 9}" for at in times],
+        }), path, compression="snappy", use_dictionary=dictionary)
+    output = tmp_path / "merged.parquet"
+    code, said = merge(inputs, output, "--key", "ts", "--compression", "snappy",
+                       *([] if copied else ["--no-copy"]))
+    assert code == 0, said
+    footer = pyarrow.parquet.read_metadata(output)
+    for group in range(footer.num_row_groups):
+        for column in range(footer.num_columns):
+            assert footer.row_group(group).column(column).dictionary_page_offset != 0
+    connection = duckdb.connect()
+    connection.execute("SET prefetch_all_parquet_files = true")
+    connection.execute("SET threads = 1")
+    seen = connection.execute(f"SELECT sum(id), count(DISTINCT name) FROM '{output}'").fetchone()
+    assert seen == (7 * sum(range(40_000)), 9)
+
+
 def times(rng, unit, rows):
     each = {"ms": 1, "us": 1000, "ns": 1_000_000}[unit]  # in a millisecond
 
