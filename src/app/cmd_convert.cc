@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/config_value.h"
+#include "app/output.h"
 #include "app/progress.h"
 #include "core/clock.h"
 #include "record/convert.h"
@@ -43,18 +44,20 @@ int Run(const Options& options) {
   if (!done.ok()) {
     Fail(done.error());
     if (done.error().code == "BAD_LINE") {
-      fmt::print(stderr, "varve: mend the line, or leave bad lines out with --on-error skip\n");
+      WriteStderr("varve: mend the line, or leave bad lines out with --on-error skip\n");
     }
     return kExitFailure;
   }
-  for (const std::string& line : done->first_bad_lines) fmt::print(stderr, "varve: {}\n", line);
+  for (const std::string& line : done->first_bad_lines) {
+    WriteStderr(fmt::format("varve: {}\n", line));
+  }
   if (options.quiet) return kExitOk;
   double seconds = static_cast<double>(SystemClock().MonotonicNs() - started_ns) / 1e9;
   std::string skipped =
       done->bad_lines == 0 ? "" : fmt::format(", {} lines left out", HumanCount(done->bad_lines));
-  fmt::print(stderr, "{}: {} events, {} → {} in {:.2f} s{}\n", options.output,
-             HumanCount(done->events), HumanBytes(done->bytes_read),
-             HumanBytes(done->bytes_written), seconds, skipped);
+  WriteStderr(fmt::format("{}: {} events, {} → {} in {:.2f} s{}\n", options.output,
+                          HumanCount(done->events), HumanBytes(done->bytes_read),
+                          HumanBytes(done->bytes_written), seconds, skipped));
   return kExitOk;
 }
 

@@ -87,11 +87,11 @@ Result<Input> OpenInput(const std::string& path, const Options& options, IngestS
 
 void Report(const Input& input, const IngestTotals& totals, bool quiet) {
   for (const BadEvent& bad : totals.first_bad) {
-    fmt::print(stderr, "varve: {}:{}: {}\n", input.name, bad.line, bad.reason);
+    WriteStderr(fmt::format("varve: {}:{}: {}\n", input.name, bad.line, bad.reason));
   }
   if (totals.bad > totals.first_bad.size()) {
-    fmt::print(stderr, "varve: {}: {} more refused events\n", input.name,
-               totals.bad - totals.first_bad.size());
+    WriteStderr(fmt::format("varve: {}: {} more refused events\n", input.name,
+                            totals.bad - totals.first_bad.size()));
   }
   if (quiet) return;
   std::string extra;
@@ -99,7 +99,8 @@ void Report(const Input& input, const IngestTotals& totals, bool quiet) {
     extra += fmt::format(", {} had been stored before", HumanCount(totals.deduplicated));
   }
   if (totals.bad > 0) extra += fmt::format(", {} refused", HumanCount(totals.bad));
-  fmt::print(stderr, "{}: {} events stored{}\n", input.name, HumanCount(totals.stored), extra);
+  WriteStderr(
+      fmt::format("{}: {} events stored{}\n", input.name, HumanCount(totals.stored), extra));
 }
 
 Status IngestInput(const std::string& path, const Options& options, IngestState& state,
@@ -147,9 +148,9 @@ int Run(const Options& options) {
     Fail(done.error());
     bool cancelled = done.error().kind == ErrorKind::kCancelled;
     if (done.error().code == "UNREACHABLE") {
-      fmt::print(stderr, "varve: is the server running? `varve serve`, or give its --url\n");
+      WriteStderr("varve: is the server running? `varve serve`, or give its --url\n");
     } else if (cancelled || !options.state.empty()) {
-      fmt::print(stderr, "varve: run the same command again to go on; nothing is stored twice\n");
+      WriteStderr("varve: run the same command again to go on; nothing is stored twice\n");
     }
     return kExitFailure;
   }

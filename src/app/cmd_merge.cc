@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/config_value.h"
+#include "app/output.h"
 #include "app/progress.h"
 #include "app/sort_key.h"
 #include "core/clock.h"
@@ -84,20 +85,20 @@ int Run(const Options& options) {
   if (!done.ok()) {
     Fail(done.error());
     if (done.error().code == "UNSORTED") {
-      fmt::print(stderr, "varve: --unsorted sort sorts such a file first\n");
+      WriteStderr("varve: --unsorted sort sorts such a file first\n");
     }
     if (done.error().code == "TIMESTAMP_RANGE" && options.timestamps == "keep") {
-      fmt::print(stderr, "varve: --timestamps micros has more room\n");
+      WriteStderr("varve: --timestamps micros has more room\n");
     }
     return kExitFailure;
   }
   if (options.quiet) return kExitOk;
   const double seconds = static_cast<double>(SystemClock().MonotonicNs() - started_ns) / 1e9;
-  fmt::print(
-      stderr, "{}: {} files, {} rows, {} → {} in {:.2f} s\n",
+  WriteStderr(fmt::format(
+      "{}: {} files, {} rows, {} → {} in {:.2f} s\n",
       done->files.size() == 1 ? done->files[0].path : fmt::format("{} files", done->files.size()),
       HumanCount(options.inputs.size()), HumanCount(done->rows), HumanBytes(done->bytes_read),
-      HumanBytes(done->bytes_written), seconds);
+      HumanBytes(done->bytes_written), seconds));
   return kExitOk;
 }
 

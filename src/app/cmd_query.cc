@@ -81,7 +81,7 @@ Status RunEmbedded(const Target& target, const Options& options, const std::stri
   if (out.reader_gone()) return {};
   if (!summary.ok()) return summary.error();
   for (const std::string& warning : summary->warnings) {
-    fmt::print(stderr, "varve: left out: {}\n", warning);
+    WriteStderr(fmt::format("varve: left out: {}\n", warning));
   }
   return {};
 }
@@ -109,8 +109,8 @@ Status RunOverHttp(const Target& target, const Options& options, const std::stri
   if (response->status != 200) return response->ToError("query");
   std::string warnings = response->Header("x-warnings");
   if (!warnings.empty()) {
-    fmt::print(stderr, "varve: {} files could not be read and were left out; see `varve doctor`\n",
-               warnings);
+    WriteStderr(fmt::format(
+        "varve: {} files could not be read and were left out; see `varve doctor`\n", warnings));
   }
   return {};
 }
@@ -138,7 +138,7 @@ int Run(const Options& options) {
   if (!done.ok()) {
     Fail(done.error());
     if (done.error().code == "UNREACHABLE") {
-      fmt::print(stderr, "varve: is the server running? give its --url, or --data DIR\n");
+      WriteStderr("varve: is the server running? give its --url, or --data DIR\n");
     }
     return kExitFailure;
   }

@@ -85,7 +85,7 @@ class Follower {
     if (line.starts_with("data:")) line.remove_prefix(line.starts_with("data: ") ? 6 : 5);
     if (line.empty() || line.front() != '{') return true;  // pings and stream framing
     if (line.starts_with("{\"type\":\"varve.dropped\"")) {
-      fmt::print(stderr, "varve: too slow for the stream, events left out: {}\n", line);
+      WriteStderr(fmt::format("varve: too slow for the stream, events left out: {}\n", line));
       return true;
     }
     if (!options_.grep.empty() && line.find(options_.grep) == std::string_view::npos) return true;
@@ -135,7 +135,7 @@ int Run(const Options& options) {
       return Fail(response.error().message + "; is the server running? give its --url");
     }
     connected = true;
-    fmt::print(stderr, "varve: the stream ended, connecting again\n");
+    WriteStderr("varve: the stream ended, connecting again\n");
     follower.Reconnected();
     for (int i = 0; i < 20 && !Interrupted(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));

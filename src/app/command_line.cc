@@ -7,10 +7,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
 #include <exception>
 
 #include "app/commands.h"
+#include "app/output.h"
 #include "core/crash_point.h"
 #include "core/version.h"
 
@@ -30,8 +30,8 @@ bool ArmCrashPoint() {
   auto armed = environment.find("VARVE_CRASH");
   if (armed == environment.end() || armed->second.empty()) return true;
   if (CrashPoint::Arm(armed->second)) return true;
-  fmt::print(stderr, "varve: VARVE_CRASH={}: no such crash point; `varve debug crash-points`\n",
-             armed->second);
+  WriteStderr(fmt::format(
+      "varve: VARVE_CRASH={}: no such crash point; `varve debug crash-points`\n", armed->second));
   return false;
 }
 
@@ -64,6 +64,7 @@ void ShareExamples(CLI::App& root) {
 }  // namespace
 
 int RunCommandLine(int argc, char** argv) {
+  ReserveStandardStreams();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the write
   if (!ArmCrashPoint()) return kExitUsage;

@@ -2,9 +2,8 @@
 #include <fmt/format.h>
 #include <signal.h>
 
-#include <cstdio>
-
 #include "app/commands.h"
+#include "app/output.h"
 
 namespace varve::app {
 namespace {
@@ -27,7 +26,7 @@ void InstallInterruptHandler() {
 bool Interrupted() { return g_interrupted != 0; }
 
 int Fail(const std::string& message) {
-  fmt::print(stderr, "varve: {}\n", message);
+  WriteStderr(fmt::format("varve: {}\n", message));
   return kExitFailure;
 }
 

@@ -34,6 +34,13 @@ class Output {
 
 // The whole text; the command's exit code.
 int WriteStdout(std::string_view text);
+// A message for whoever runs the command. Where nobody can see it (closed, full), the command goes
+// on: what it does is done all the same.
+void WriteStderr(std::string_view text);
+
+// Standard streams that are closed stay errors of whoever uses them: a file that is opened later
+// must not get their numbers, and messages among its bytes.
+void ReserveStandardStreams();
 
 bool StdinIsTerminal();
 bool StdoutIsTerminal();

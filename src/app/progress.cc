@@ -29,14 +29,14 @@ void ProgressLine::Show(std::string_view name, uint64_t done, uint64_t total, ui
     bar = fmt::format("[{}{}] {:3.0f}%  ", std::string(static_cast<size_t>(cells), '#'),
                       std::string(static_cast<size_t>(kBarCells - cells), ' '), part * 100);
   }
-  fmt::print(stderr, "\r\033[K{}  {}{}  {} {}  {}/s", name, bar, HumanBytes(done),
-             HumanCount(count), what,
-             HumanCount(static_cast<uint64_t>(static_cast<double>(count) / seconds)));
+  WriteStderr(fmt::format("\r\033[K{}  {}{}  {} {}  {}/s", name, bar, HumanBytes(done),
+                          HumanCount(count), what,
+                          HumanCount(static_cast<uint64_t>(static_cast<double>(count) / seconds))));
   shown_ = true;
 }
 
 void ProgressLine::Clear() {
-  if (shown_) fmt::print(stderr, "\r\033[K");
+  if (shown_) WriteStderr("\r\033[K");
   shown_ = false;
 }
 

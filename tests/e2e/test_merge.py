@@ -1,6 +1,7 @@
 """`varve merge` on files of other writers, read back by other readers."""
 
 import json
+import os
 import random
 import resource
 import subprocess
@@ -215,6 +216,42 @@ def test_what_cannot_be_merged_is_said_and_leaves_nothing(tmp_path):
     assert code == 0, said
     assert polars.read_parquet(output)["ts"].is_sorted()
     assert sorted(tmp_path.iterdir()) == [bad, good, output]
+
+
+@pytest.mark.parametrize("messages", ["closed", "full", "nobody reads them"])
+def test_messages_that_cannot_be_written_keep_no_file_from_its_name(tmp_path, messages):
+    rng = random.Random(2)
+    source, output = tmp_path / "in.parquet", tmp_path / "merged.parquet"
+    write(rng, source, table(rng, 100), "pyarrow")
+
+    def run(*words):
+        reader, to = os.pipe()
+        os.close(reader)
+        if messages == "full":
+            os.dup2(os.open("/dev/full", os.O_WRONLY), to)
+        closing = (lambda: os.close(2)) if messages == "closed" else None
+        try:
+            return subprocess.run([BINARY, *map(str, words)], stderr=to, stdout=subprocess.PIPE,
+                                  preexec_fn=closing).returncode
+        finally:
+            os.close(to)
+
+    assert run("merge", "--key", "ts", source, "-o", output) == 0
+    assert duckdb.sql(f"SELECT count(*) FROM '{output}'").fetchone() == (100,)
+    assert run("merge", "--key", "nothing", source, "-o", output) == 1
+    assert run("merge", "--key", "ts", "--page-size", "1", source, "-o", output) == 2
+    events, raw = tmp_path / "events.ndjson", tmp_path / "raw.parquet"
+    events.write_text('{"id": "a", "type": "t", "ts": 1}\nno event\n')
+    assert run("convert", events, "-o", raw) == 1
+    assert run("query", "--data", tmp_path / "nothing", "SELECT wrong") == 1
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_rows_that_cannot_be_written_are_an_error(tmp_path, closed):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([BINARY, "config", "docs"], stdout=full, stderr=subprocess.PIPE,
+                              preexec_fn=(lambda: os.close(1)) if closed else None)
+    assert done.returncode == 1 and b"standard output" in done.stderr
 
 
 def test_readers_skip_row_groups_by_the_bloom_filters(tmp_path):
