@@ -151,9 +151,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> PartReader::AsOutput(
   for (const auto& field : schema_.fields()) {
     auto column = batch.GetColumnByName(field->name());
     if (column == nullptr) {
-      auto nulls = arrow::MakeArrayOfNull(field->type(), batch.num_rows());
-      if (!nulls.ok()) return Bad(nulls.status());
-      column = std::move(*nulls);
+      column = arrow::MakeArray(TRY(NullRows(field->type(), batch.num_rows())));
     } else {
       auto retyped = Retyped(*column->data(), field->type());
       if (!retyped.ok()) return InPlace(inputs_, part_, field->name(), retyped.error());

@@ -51,12 +51,6 @@ NodePtr RowNodeOf(const pq::schema::Node& node) {
 
 using ArrayResult = Result<std::shared_ptr<arrow::ArrayData>>;
 
-ArrayResult NullsOf(const std::shared_ptr<arrow::DataType>& type, int64_t length) {
-  auto nulls = arrow::MakeArrayOfNull(type, length);
-  if (!nulls.ok()) return MakeError(ErrorKind::kExhausted, nulls.status().message());
-  return (*nulls)->data();
-}
-
 ArrayResult CastTo(const arrow::ArrayData& data, const std::shared_ptr<arrow::DataType>& type) {
   auto cast = arrow::compute::Cast(*arrow::MakeArray(data.Copy()), type);
   if (!cast.ok()) return MakeError(ErrorKind::kInvalid, cast.status().message());
@@ -198,7 +192,7 @@ ArrayResult RetypedStruct(const arrow::ArrayData& data,
     const int at = PlaceOfField(from, *type, i);
     const auto& field_type = type->field(i)->type();
     out->child_data.push_back(
-        at < 0 ? TRY(NullsOf(field_type, data.offset + data.length))
+        at < 0 ? TRY(NullRows(field_type, data.offset + data.length))
                : TRY(Retyped(*data.child_data[static_cast<size_t>(at)], field_type)));
   }
   return out;
@@ -232,7 +226,7 @@ ArrayResult WithoutArrowType(const arrow::ArrayData& data,
                              const std::shared_ptr<arrow::DataType>& type) {
   switch (data.type->id()) {
     case arrow::Type::NA:
-      return NullsOf(type, data.length);
+      return NullRows(type, data.length);
     case arrow::Type::EXTENSION: {
       auto storage = data.Copy();
       storage->type = static_cast<const arrow::ExtensionType&>(*data.type).storage_type();
@@ -277,6 +271,22 @@ Result<std::shared_ptr<arrow::Schema>> RowSchema(const pq::SchemaDescriptor& sch
     made = pq::arrow::FromParquetSchema(&unsaid, pq::default_arrow_reader_properties(), &out);
   }));
   TRY(FromArrow(made, "the output's schema", ErrorKind::kInvalid));
+  return out;
+}
+
+ArrayResult NullRows(const std::shared_ptr<arrow::DataType>& type, int64_t length) {
+  auto nulls = arrow::MakeArrayOfNull(type, length);
+  if (!nulls.ok()) return MakeError(ErrorKind::kExhausted, nulls.status().message());
+  auto out = (*nulls)->data()->Copy();
+  if (type->id() != arrow::Type::STRUCT) return out;
+  for (int i = 0; i < type->num_fields(); ++i) {
+    auto child = TRY(NullRows(type->field(i)->type(), length));
+    if (!type->field(i)->nullable()) {  // zeroes, or nothing in each
+      child->buffers[0] = nullptr;
+      child->null_count = 0;
+    }
+    out->child_data[static_cast<size_t>(i)] = std::move(child);
+  }
   return out;
 }
 

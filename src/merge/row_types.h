@@ -22,6 +22,11 @@ Status FromArrow(const arrow::Status& status, std::string_view doing,
 // One field for each of the schema's.
 Result<std::shared_ptr<arrow::Schema>> RowSchema(const ::parquet::SchemaDescriptor& schema);
 
+// Nulls of one of a row schema's types. What must not be null in a group is not, where the group
+// is: libparquet's writer refuses it there too.
+Result<std::shared_ptr<arrow::ArrayData>> NullRows(const std::shared_ptr<arrow::DataType>& type,
+                                                   int64_t length);
+
 // The array as one of a row schema's types: numbers are cast, times rounded down, structs united by
 // name. kInvalid, TIMESTAMP_RANGE: a time has no room; kCorrupt: a decimal has none.
 Result<std::shared_ptr<arrow::ArrayData>> Retyped(const arrow::ArrayData& data,

@@ -268,6 +268,41 @@ TEST_F(RowTypesTest, SoAreArrowsOtherTypes) {
   check(arrow::decimal256(50, 3), R"("1.500")");
 }
 
+// A group that may be null, of what must not be, is null where a file lacks it: all of it, or a
+// group within.
+TEST_F(RowTypesTest, AFileMayLackAGroupWhoseFieldsMustBeThere) {
+  const auto list = arrow::list(arrow::field("element", arrow::int64(), false));
+  const auto inner = arrow::struct_({arrow::field("z", arrow::int32(), false)});
+  const auto group =
+      arrow::struct_({arrow::field("z", arrow::utf8(), false), arrow::field("g", inner, false),
+                      arrow::field("l", list, false), arrow::field("may", arrow::int64())});
+  const auto wide = arrow::struct_({arrow::field("x", arrow::int64()), arrow::field("g", group)});
+  const auto narrow = arrow::struct_({arrow::field("x", arrow::int64())});
+  const auto ts = arrow::field("ts", arrow::int64(), false);
+  const auto with = WriteAsArrow(
+      {ts, arrow::field("s", wide), arrow::field("g", group)},
+      {Json(arrow::int64(), "[9, 3]"),
+       Json(wide, R"([{"x": 1, "g": {"z": "a", "g": {"z": 5}, "l": [1, 2], "may": null}}, null])"),
+       Json(group, R"([null, {"z": "b", "g": {"z": 6}, "l": [], "may": 7}])")});
+  const auto without =
+      WriteAsArrow({ts, arrow::field("s", narrow)},
+                   {Json(arrow::int64(), "[2, 1]"), Json(narrow, R"([{"x": 2}, null])")});
+  const auto merged = Merge({with, without});
+  ASSERT_TRUE(merged.ok()) << merged.error().message;
+  const auto read = ReadTable(out());
+  ASSERT_TRUE(read->ValidateFull().ok());
+  const auto column = [&](const std::string& name) {
+    return *arrow::Concatenate(read->GetColumnByName(name)->chunks());
+  };
+  EXPECT_TRUE(column("s")->Equals(Json(wide,
+                                       R"([null, {"x": 2, "g": null}, null,
+          {"x": 1, "g": {"z": "a", "g": {"z": 5}, "l": [1, 2], "may": null}}])")))
+      << column("s")->ToString();
+  EXPECT_TRUE(column("g")->Equals(
+      Json(group, R"([null, null, {"z": "b", "g": {"z": 6}, "l": [], "may": 7}, null])")))
+      << column("g")->ToString();
+}
+
 TEST_F(RowTypesTest, ABoundedNumberOfFilesIsOpen) {
   std::vector<std::string> paths;
   for (int i = 0; i < 100; ++i) paths.push_back(Write({AllTypes().back()}, {1, 1000 + i}));
