@@ -51,6 +51,25 @@ NodePtr RowNodeOf(const pq::schema::Node& node) {
 
 using ArrayResult = Result<std::shared_ptr<arrow::ArrayData>>;
 
+void DropNulls(arrow::ArrayData& data) {
+  data.buffers[0] = nullptr;
+  data.null_count = 0;
+}
+
+// Where a group or a list of one length is null, Arrow's reader has nulls in what must not be null
+// within; its casts refuse them.
+std::shared_ptr<arrow::ArrayData> WithoutNeedlessNulls(const arrow::ArrayData& data) {
+  auto out = data.Copy();
+  const auto fields =
+      std::min(out->child_data.size(), static_cast<size_t>(data.type->num_fields()));
+  for (size_t i = 0; i < fields; ++i) {
+    out->child_data[i] = WithoutNeedlessNulls(*data.child_data[i]);
+    const auto& field = *data.type->field(static_cast<int>(i));
+    if (!field.nullable() && field.type()->id() != arrow::Type::NA) DropNulls(*out->child_data[i]);
+  }
+  return out;
+}
+
 ArrayResult CastTo(const arrow::ArrayData& data, const std::shared_ptr<arrow::DataType>& type) {
   auto cast = arrow::compute::Cast(*arrow::MakeArray(data.Copy()), type);
   if (!cast.ok()) return MakeError(ErrorKind::kInvalid, cast.status().message());
@@ -221,6 +240,15 @@ ArrayResult RetypedDecimal(const arrow::ArrayData& data,
   return CastTo(data, type);
 }
 
+// An empty dictionary has no value for the indices of what must not be null in groups that are.
+ArrayResult WithoutDictionary(const arrow::ArrayData& data) {
+  const auto& values = static_cast<const arrow::DictionaryType&>(*data.type).value_type();
+  if (data.dictionary->length > 0) return CastTo(data, values);
+  auto out = TRY(NullRows(values, data.length));
+  if (data.GetNullCount() == 0) DropNulls(*out);
+  return out;
+}
+
 // Of types that only an Arrow schema in the file asks for, or none: the plain ones.
 ArrayResult WithoutArrowType(const arrow::ArrayData& data,
                              const std::shared_ptr<arrow::DataType>& type) {
@@ -233,9 +261,9 @@ ArrayResult WithoutArrowType(const arrow::ArrayData& data,
       return storage;
     }
     case arrow::Type::DICTIONARY:
-      return CastTo(data, static_cast<const arrow::DictionaryType&>(*data.type).value_type());
+      return WithoutDictionary(data);
     default:  // lists of other kinds
-      return CastTo(data, arrow::list(data.type->field(0)));
+      return CastTo(*WithoutNeedlessNulls(data), arrow::list(data.type->field(0)));
   }
 }
 
@@ -281,10 +309,7 @@ ArrayResult NullRows(const std::shared_ptr<arrow::DataType>& type, int64_t lengt
   if (type->id() != arrow::Type::STRUCT) return out;
   for (int i = 0; i < type->num_fields(); ++i) {
     auto child = TRY(NullRows(type->field(i)->type(), length));
-    if (!type->field(i)->nullable()) {  // zeroes, or nothing in each
-      child->buffers[0] = nullptr;
-      child->null_count = 0;
-    }
+    if (!type->field(i)->nullable()) DropNulls(*child);  // zeroes, or nothing in each
     out->child_data[static_cast<size_t>(i)] = std::move(child);
   }
   return out;

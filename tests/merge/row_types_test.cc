@@ -303,6 +303,23 @@ TEST_F(RowTypesTest, AFileMayLackAGroupWhoseFieldsMustBeThere) {
       << column("g")->ToString();
 }
 
+TEST_F(RowTypesTest, AListOrGroupThatIsNullMayHoldWhatMustNotBe) {
+  const auto numbers = Json(arrow::int32(), "[1, 2, 0, 0]");
+  const auto groups = *arrow::StructArray::Make(
+      {numbers}, arrow::FieldVector{arrow::field("z", arrow::int32(), false)});
+  const auto second_is_null = Json(arrow::int32(), "[1, null]")->null_bitmap();
+  const auto lists = *arrow::FixedSizeListArray::FromArrays(groups, 2, second_is_null);
+  const auto word = *arrow::DictionaryArray::FromArrays(Json(arrow::int32(), "[0, 0]"),
+                                                        Json(arrow::utf8(), R"(["x"])"));
+  const auto words =
+      *arrow::StructArray::Make({word}, arrow::FieldVector{arrow::field("d", word->type(), false)},
+                                Json(arrow::int32(), "[null, null]")->null_bitmap());
+  ExpectMerged({WriteAsArrow({arrow::field("ts", arrow::int64(), false),
+                              arrow::field("l", lists->type()), arrow::field("d", words->type())},
+                             {Json(arrow::int64(), "[2, 1]"), lists, words})});
+  EXPECT_TRUE(ReadTable(out())->GetColumnByName("d")->type()->Equals(words->type()));
+}
+
 TEST_F(RowTypesTest, ABoundedNumberOfFilesIsOpen) {
   std::vector<std::string> paths;
   for (int i = 0; i < 100; ++i) paths.push_back(Write({AllTypes().back()}, {1, 1000 + i}));
