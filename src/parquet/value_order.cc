@@ -112,15 +112,12 @@ bool ValueLess(ValueOrder order, std::string_view a, std::string_view b) {
   return false;
 }
 
-void ValueBounds::Add(std::string_view value) {
+// The first two are taken as they are: -0 and +0 are equal.
+void ValueBounds::Widen(std::string_view low, std::string_view high) {
   if (order_ == ValueOrder::kNone) return;
-  if (!has_) {
-    min_ = max_ = value;
-    has_ = true;
-    return;
-  }
-  if (ValueLess(order_, value, min_)) min_ = value;
-  if (ValueLess(order_, max_, value)) max_ = value;
+  if (!has_ || ValueLess(order_, low, min_)) min_ = low;
+  if (!has_ || ValueLess(order_, max_, high)) max_ = high;
+  has_ = true;
 }
 
 template <typename T>
@@ -149,8 +146,8 @@ void ValueBounds::AddNumbers(const uint8_t* data, uint32_t values) {
     if (low == 0) low = -T{0};
     if (high == 0) high = T{0};
   }
-  Add({reinterpret_cast<const char*>(&low), sizeof low});
-  Add({reinterpret_cast<const char*>(&high), sizeof high});
+  Widen({reinterpret_cast<const char*>(&low), sizeof low},
+        {reinterpret_cast<const char*>(&high), sizeof high});
 }
 
 void ValueBounds::AddPlain(const ColumnShape& shape, const uint8_t* data, uint32_t values) {
@@ -194,14 +191,12 @@ void ValueBounds::AddPlain(const ColumnShape& shape, const uint8_t* data, uint32
     }
   }
   if (order_ == ValueOrder::kBytes) return Add(bounds);
-  Add(low);
-  Add(high);
+  Widen(low, high);
 }
 
 void ValueBounds::Add(const ByteArrayBounds& bounds) {
   if (!bounds.has()) return;
-  Add(bounds.min());
-  Add(bounds.max());
+  Widen(bounds.min(), bounds.max());
 }
 
 void ByteArrayBounds::Compare(std::string_view value) {
@@ -218,9 +213,7 @@ void ByteArrayBounds::Compare(std::string_view value) {
 }
 
 void ValueBounds::Merge(const ValueBounds& other) {
-  if (!other.has_) return;
-  Add(other.min_);
-  Add(other.max_);
+  if (other.has_) Widen(other.min_, other.max_);
 }
 
 }  // namespace varve::parquet

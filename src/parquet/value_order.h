@@ -70,7 +70,6 @@ class ValueBounds {
  public:
   explicit ValueBounds(ValueOrder order) : order_(order) {}
 
-  void Add(std::string_view value);  // without a length in front
   void AddPlain(const ColumnShape& shape, const uint8_t* data, uint32_t values);
   void Add(const ByteArrayBounds& bounds);
   void Merge(const ValueBounds& other);
@@ -81,6 +80,7 @@ class ValueBounds {
   const std::string& max() const { return max_; }
 
  private:
+  void Widen(std::string_view low, std::string_view high);
   template <typename T>
   void AddNumbers(const uint8_t* data, uint32_t values);
 
