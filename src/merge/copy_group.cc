@@ -4,6 +4,8 @@
 #include <parquet/page_index.h>
 #include <parquet/properties.h>
 
+#include <algorithm>
+
 #include "parquet/crc32.h"
 #include "parquet/page_header.h"
 #include "parquet/try_parquet.h"
@@ -99,11 +101,11 @@ Result<CopiedChunk> ReadChunk(const InputSet& inputs, const Part& part, uint32_t
       return bad("has a checksum that is not that of its bytes");
     }
     const size_t bytes = AddPiece(*header, crc, at, chunk);
-    if (header->is_data()) {
-      chunk.pages.push_back(
-          {static_cast<int64_t>(out), static_cast<int32_t>(bytes), static_cast<int64_t>(rows)});
-      rows += static_cast<uint64_t>(header->values);
+    if (header->is_data() || header->type == parquet::PageType::kDictionary) {
+      chunk.pages.push_back({header->type, header->encoding, static_cast<int64_t>(out),
+                             static_cast<int32_t>(bytes), static_cast<int64_t>(rows)});
     }
+    if (header->is_data()) rows += static_cast<uint64_t>(header->values);
     at = body + size;
     out += bytes;
   }
@@ -132,7 +134,9 @@ Status WriteChunk(const InputSet& inputs, const Part& part, uint32_t column,
     TRY(writer.CopyBytes({bytes + piece.begin, piece.end - piece.begin}));
   }
   if (!chunk.filter.empty()) writer.AddFilter(chunk.filter);
-  const bool fits = index != nullptr && index->null_pages().size() == chunk.pages.size();
+  const auto data_pages = static_cast<size_t>(std::count_if(
+      chunk.pages.begin(), chunk.pages.end(), [](const auto& page) { return page.is_data(); }));
+  const bool fits = index != nullptr && index->null_pages().size() == data_pages;
   return writer.EndCopiedColumn(*old, chunk.pages, fits ? index.get() : nullptr);
 }
 

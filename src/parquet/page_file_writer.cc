@@ -251,21 +251,18 @@ void PageFileWriter::Impl::FinishCopied(const pq::ColumnChunkMetaData& old,
   if (const auto sizes = old.size_statistics(); sizes != nullptr && sizes->is_set()) {
     chunk->SetSizeStatistics(*sizes);
   }
-  for (const pq::PageEncodingStats& stats : old.encoding_stats()) {
-    auto& counts =
-        stats.page_type == pq::PageType::DICTIONARY_PAGE ? dictionary_encodings : data_encodings;
-    counts[stats.encoding] += stats.count;
-  }
-  if (old.encoding_stats().empty()) {
-    for (const auto encoding : old.encodings()) data_encodings[encoding] = 1;
-  }
   auto* offsets = indexes->GetOffsetIndexBuilder(column);
+  int64_t dictionary = kNoDictionary, data = 0;
   for (const CopiedPage& page : pages) {
-    offsets->AddPage(begin + page.offset, page.bytes, page.first_row);
+    ++(page.is_data() ? data_encodings
+                      : dictionary_encodings)[static_cast<pq::Encoding::type>(page.encoding)];
+    int64_t& first = page.is_data() ? data : dictionary;
+    if (first == 0) first = begin + page.offset;
+    if (page.is_data()) offsets->AddPage(begin + page.offset, page.bytes, page.first_row);
   }
   offsets->Finish(0);
   auto* bounds_of_pages = indexes->GetColumnIndexBuilder(column);
-  for (size_t i = 0; index != nullptr && i < pages.size(); ++i) {
+  for (size_t i = 0; index != nullptr && i < index->null_pages().size(); ++i) {
     pq::EncodedStatistics stats;
     stats.all_null_value = index->null_pages()[i];
     if (index->has_null_counts()) stats.set_null_count(index->null_counts()[i]);
@@ -276,13 +273,12 @@ void PageFileWriter::Impl::FinishCopied(const pq::ColumnChunkMetaData& old,
     bounds_of_pages->AddPage(stats, {});
   }
   bounds_of_pages->Finish();
-  const bool dictionary = old.has_dictionary_page();
-  const int64_t data = begin + (pages.empty() ? 0 : pages.front().offset);
   // Headers are counted too, and may have become longer.
   const int64_t bytes = position() - begin;
   uncompressed = old.total_uncompressed_size() + bytes - old.total_compressed_size();
-  chunk->Finish(old.num_values(), dictionary ? begin : kNoDictionary, kNoIndexPage, data, bytes,
-                uncompressed, dictionary, false, dictionary_encodings, data_encodings);
+  chunk->Finish(old.num_values(), dictionary, kNoIndexPage, data == 0 ? begin : data, bytes,
+                uncompressed, dictionary != kNoDictionary, false, dictionary_encodings,
+                data_encodings);
   group_bytes += uncompressed;
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/result.h"
 #include "parquet/page_encoder.h"
+#include "parquet/page_header.h"
 
 namespace parquet {
 class ColumnChunkMetaData;
@@ -25,11 +26,15 @@ struct SortedBy {
   bool descending = false, nulls_first = false;
 };
 
-// Where a copied chunk's data pages are, relative to its first byte.
+// A page of a copied chunk, and where it is, relative to the chunk's first byte.
 struct CopiedPage {
+  PageType type = PageType::kData;
+  int32_t encoding = kPlain;
   int64_t offset = 0;
-  int32_t bytes = 0;  // with the header
-  int64_t first_row = 0;
+  int32_t bytes = 0;      // with the header
+  int64_t first_row = 0;  // of data
+
+  bool is_data() const { return type != PageType::kDictionary; }
 };
 
 // Calls come in the file's order: groups, in them columns, in them pages.
@@ -46,7 +51,8 @@ class PageFileWriter {
   Status AddPage(const EncodedPage& page);
   Status EndColumn();
   // A column whose pages are taken as they are, but for their headers' length: CopyBytes in order,
-  // then the rest of old's metadata.
+  // then the rest of old's metadata. What encodings the pages have, they say themselves: not all
+  // writers do. The index is of the data pages; nullptr: there is none.
   Status CopyBytes(std::string_view bytes);
   Status EndCopiedColumn(const ::parquet::ColumnChunkMetaData& old,
                          const std::vector<CopiedPage>& pages, const ::parquet::ColumnIndex* index);
