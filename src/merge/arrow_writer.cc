@@ -124,7 +124,7 @@ Status ArrowOutput::Write(const arrow::RecordBatch& rows, bool begins_period) {
 Status ArrowOutput::Finish() {
   if (writer_ == nullptr) TRY(OpenNext());
   TRY(CloseLast());
-  return PublishAll(outputs_, files_, options_.sync);
+  return PublishAll(outputs_, files_, options_);
 }
 
 }  // namespace varve::merge

@@ -2,14 +2,31 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 namespace varve::merge {
 
+namespace {
+
+constexpr size_t kDigitsMin = 5;
+
+bool IsNumbered(const MergeOptions& options) {
+  return options.file_rows_max > 0 || options.file_bytes_max > 0 || options.split_us > 0;
+}
+
+bool HasNumber(std::string_view name, std::string_view before, std::string_view after) {
+  if (name.size() < before.size() + kDigitsMin + after.size()) return false;
+  if (!name.starts_with(before) || !name.ends_with(after)) return false;
+  name.remove_prefix(before.size());
+  name.remove_suffix(after.size());
+  return std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
 std::string NumberedPath(const std::string& path, size_t number, const MergeOptions& options) {
-  if (options.file_rows_max == 0 && options.file_bytes_max == 0 && options.split_us == 0) {
-    return path;
-  }
+  if (!IsNumbered(options)) return path;
   const std::filesystem::path whole(path);
   const std::string name =
       fmt::format("{}-{:05}{}", whole.stem().string(), number, whole.extension().string());
@@ -17,10 +34,19 @@ std::string NumberedPath(const std::string& path, size_t number, const MergeOpti
 }
 
 Status CheckAbsent(const std::string& path, const MergeOptions& options) {
-  const std::string first = NumberedPath(path, 0, options);
-  if (first == path || !std::filesystem::exists(first)) return {};
-  return MakeError(ErrorKind::kConflict, "OUTPUT_EXISTS",
-                   first + ": is there: remove the earlier merge's files, or name another output");
+  if (!IsNumbered(options)) return {};
+  const std::filesystem::path whole(path);
+  const std::string before = whole.stem().string() + "-", after = whole.extension().string();
+  const auto directory = whole.has_parent_path() ? whole.parent_path() : ".";
+  std::error_code error;  // of a directory that cannot be read: creating a file in it may be one
+  for (auto it = std::filesystem::directory_iterator(directory, error);
+       !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    if (!HasNumber(it->path().filename().string(), before, after)) continue;
+    return MakeError(ErrorKind::kConflict, "OUTPUT_EXISTS",
+                     it->path().string() +
+                         ": is there: remove the earlier merge's files, or name another output");
+  }
+  return {};
 }
 
 bool IsFull(const MergedFile& file, uint64_t bytes, uint64_t rows, const MergeOptions& options) {
@@ -37,9 +63,9 @@ Status CheckFileCount(size_t files, const MergeOptions& options) {
 }
 
 Status PublishAll(const std::vector<std::unique_ptr<parquet::OutputFile>>& outputs,
-                  const std::vector<MergedFile>& files, bool sync) {
+                  const std::vector<MergedFile>& files, const MergeOptions& options) {
   for (size_t i = 0; i < outputs.size(); ++i) {
-    auto published = outputs[i]->Publish(sync);
+    auto published = outputs[i]->Publish(options.sync, !IsNumbered(options));
     if (published.ok()) continue;
     std::error_code gone;  // what is told is why
     for (size_t k = 0; k < i; ++k) std::filesystem::remove(files[k].path, gone);
@@ -92,7 +118,7 @@ Result<parquet::PageFileWriter*> OutputFiles::ForGroup(uint32_t rows, bool begin
 Status OutputFiles::Finish() {
   if (writer_ == nullptr) TRY(OpenNext());
   TRY(CloseLast());
-  return PublishAll(outputs_, files_, options_.sync);
+  return PublishAll(outputs_, files_, options_);
 }
 
 }  // namespace varve::merge

@@ -16,16 +16,16 @@ namespace varve::merge {
 
 // The path of an output, if there may be several.
 std::string NumberedPath(const std::string& path, size_t number, const MergeOptions& options);
-// kConflict, OUTPUT_EXISTS: the output is several files, and the first is there: with those of an
-// earlier merge that had more of them, nobody could tell what belongs together.
+// kConflict, OUTPUT_EXISTS: the output is several files, and one of such a name is there: with
+// those of an earlier merge, nobody could tell what belongs together.
 Status CheckAbsent(const std::string& path, const MergeOptions& options);
 // Whether the file ends before another `rows` rows; bytes: that it has.
 bool IsFull(const MergedFile& file, uint64_t bytes, uint64_t rows, const MergeOptions& options);
 // kExhausted, TOO_MANY_FILES: the bound is reached.
 Status CheckFileCount(size_t files, const MergeOptions& options);
-// All of them, or none.
+// All of them, or none. OUTPUT_EXISTS: one of several has appeared meanwhile; it stays.
 Status PublishAll(const std::vector<std::unique_ptr<parquet::OutputFile>>& outputs,
-                  const std::vector<MergedFile>& files, bool sync);
+                  const std::vector<MergedFile>& files, const MergeOptions& options);
 
 class OutputFiles {
  public:

@@ -188,11 +188,32 @@ void OutputFile::RemoveLeftovers(const std::string& path) {
   });
 }
 
-Status OutputFile::Publish(bool sync) {
+// What a file system lacks is done in the next best way: the last leaves a moment in which
+// another's file may appear, and be replaced.
+Status OutputFile::Name(bool replace) {
+  const char *from = temp_.c_str(), *to = path_.c_str();
+  bool named = false;
+  if (!replace) {
+    named = ::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0;
+    if (!named && errno != EEXIST && ::link(from, to) == 0) {
+      ::unlink(from);
+      named = true;
+    }
+    struct stat there {};
+    if (!named && (errno == EEXIST || ::lstat(to, &there) == 0)) {
+      return MakeError(ErrorKind::kConflict, "OUTPUT_EXISTS",
+                       path_ + ": has appeared meanwhile; it is not replaced");
+    }
+  }
+  if (!named && ::rename(from, to) != 0) return ErrnoError(errno, "rename to " + path_);
+  temp_.clear();
+  return {};
+}
+
+Status OutputFile::Publish(bool sync, bool replace) {
   if (!complete_) TRY(Complete(sync));
   kBeforeRename.Hit();
-  if (::rename(temp_.c_str(), path_.c_str()) != 0) return ErrnoError(errno, "rename to " + path_);
-  temp_.clear();
+  TRY(Name(replace));
   if (!sync) return {};
   const int fd = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool good = fd >= 0 && ::fsync(fd) == 0;

@@ -34,8 +34,9 @@ class OutputFile {
   // Of all bytes, once they are written: "x" and 32 hex digits, XXH3 of 128 bits. As the bytes go
   // past the page cache, reading them again for it would cost what writing them did.
   std::string Digest() const;
-  // Completes the file, if that is not done, and gives it its name.
-  Status Publish(bool sync);
+  // Completes the file, if that is not done, and gives it its name. kConflict, OUTPUT_EXISTS: a
+  // file has the name, and is not to be replaced.
+  Status Publish(bool sync, bool replace = true);
   // Removes what processes that were killed have left of a file of that name, or of one with a
   // number after it.
   static void RemoveLeftovers(const std::string& path);
@@ -55,6 +56,7 @@ class OutputFile {
   Block NewBlock();
   Status HandOver();
   void StopWriter();
+  Status Name(bool replace);
 
   const std::string path_;
   std::string directory_, temp_;

@@ -32,7 +32,7 @@ struct CopiedPage {
   int32_t encoding = kPlain;
   int64_t offset = 0;
   int32_t bytes = 0;      // with the header
-  int64_t first_row = 0;  // of data
+  int64_t first_row = 0;
 
   bool is_data() const { return type != PageType::kDictionary; }
 };

@@ -152,9 +152,20 @@ TEST_F(MergeTest, FilesOfAnEarlierMergeAreNotMixedWithItsOwn) {
   options_.file_rows_max = options_.group_rows_max = 10;
   EXPECT_EQ(Merged().size(), 100u);
   options_.file_rows_max = 50;
-  const auto again = MergeFiles(paths_, out(), options_);
-  ASSERT_FALSE(again.ok());
-  EXPECT_EQ(again.error().code, "OUTPUT_EXISTS");
+  const auto again = [&] {
+    const auto merged = MergeFiles(paths_, out(), options_);
+    return merged.ok() ? "" : merged.error().code;
+  };
+  EXPECT_EQ(again(), "OUTPUT_EXISTS");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(again(), "OUTPUT_EXISTS") << i;
+    std::filesystem::remove(dir_.File("out/merged-0000" + std::to_string(i) + ".parquet"));
+  }
+  for (const char* other :
+       {"out/merged-000.parquet", "out/merged-0000x.parquet", "out/merged.old"}) {
+    std::ofstream(dir_.File(other)) << "another's";
+  }
+  EXPECT_EQ(again(), "");
 }
 
 TEST_F(MergeTest, TypesThatConflictAreAnErrorThatNamesBothFiles) {
@@ -243,12 +254,22 @@ TEST_F(MergeTest, WhereOneFileCannotHaveItsNameNoneIsLeft) {
   Dice dice(8);
   Add(*RandomTable(dice, TwoColumns(), 1000, options_.keys));
   options_.file_rows_max = 300;
-  std::filesystem::create_directory(dir_.File("merged-00002.parquet"));
-  const auto done = MergeFiles(paths_, dir_.File("merged.parquet"), options_);
-  ASSERT_FALSE(done.ok());
-  EXPECT_THAT(done.error().message, HasSubstr("merged-00002.parquet"));
-  EXPECT_FALSE(std::filesystem::exists(dir_.File("merged-00000.parquet")));
-  EXPECT_FALSE(std::filesystem::exists(dir_.File("merged-00003.parquet")));
+  const std::string third = dir_.File("out/merged-00002.parquet");
+  for (const bool file : {true, false}) {
+    options_.progress = [&](const MergeProgress&) {  // another's work, after the merge's first look
+      if (file) std::ofstream(third) << "another's";
+      if (!file) std::filesystem::create_directory(third);
+    };
+    const auto done = MergeFiles(paths_, out(), options_);
+    ASSERT_FALSE(done.ok());
+    EXPECT_THAT(done.error().message, HasSubstr("merged-00002.parquet"));
+    if (file) {
+      EXPECT_EQ(done.error().code, "OUTPUT_EXISTS");
+      EXPECT_EQ(BytesOf(third), "another's");
+    }
+    EXPECT_TRUE(std::filesystem::remove(third));
+    EXPECT_TRUE(std::filesystem::is_empty(dir_.File("out"))) << "something was left behind";
+  }
 }
 
 // A file waits by the least key that its footer tells of.
