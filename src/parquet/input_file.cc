@@ -72,7 +72,8 @@ Result<int> InputFiles::Acquire(size_t at) {
     return file.fd;
   }
   if (used_.size() >= open_max_) CloseOne();
-  const int fd = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Not waiting for whoever writes to it, if it is a pipe.
+  const int fd = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return ErrnoError(errno, "open " + file.path);
   struct stat now {};
   if (::fstat(fd, &now) != 0 || !S_ISREG(now.st_mode)) {

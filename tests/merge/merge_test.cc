@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -322,6 +323,8 @@ TEST_F(MergeTest, BadFilesAreNamedAndNothingIsLeftBehind) {
   }
   std::filesystem::remove(bad);
   EXPECT_EQ(Failure().kind, ErrorKind::kNotFound);
+  ASSERT_EQ(::mkfifo(bad.c_str(), 0600), 0);  // nobody writes to it, ever
+  EXPECT_THAT(Failure().message, HasSubstr(bad + ": is not a file"));
 }
 
 // Every byte of a file in turn: an error, or rows that can be read. In front of the footer it names
