@@ -31,7 +31,7 @@ struct CopiedPage {
   PageType type = PageType::kData;
   int32_t encoding = kPlain;
   int64_t offset = 0;
-  int32_t bytes = 0;      // with the header
+  int32_t bytes = 0;  // with the header
   int64_t first_row = 0;
 
   bool is_data() const { return type != PageType::kDictionary; }
