@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "core/bytes.h"
 #include "core/crash_point.h"
 #include "core/log.h"
+#include "table/iceberg/manifest_merge.h"
 
 namespace varve::catalog {
 namespace {
@@ -65,11 +67,31 @@ ice::ReadObject IcebergTables::Reader(const std::string& name, const std::string
   return [this, place = Place(name), base](const std::string& location) -> Result<std::string> {
     const std::string key = TRY(place.KeyOf(location, base));
     auto bytes = ReadChecked(store_, key);
-    if (!bytes.ok() && IsNotFound(bytes.error())) {
-      return MakeError(ErrorKind::kCorrupt, "MISSING_OBJECT", "'" + key + "' is missing");
-    }
+    if (!bytes.ok() && IsNotFound(bytes.error())) return Missing(place, key, location);
     return bytes;
   };
+}
+
+// A list or manifest. What the newest metadata names still is damage; what it does not has gone
+// with its snapshot since the caller looked.
+Error IcebergTables::Missing(const TablePlace& place, const std::string& key,
+                             const std::string& location) {
+  const Error damage = MakeError(ErrorKind::kCorrupt, "MISSING_OBJECT", "'" + key + "' is missing");
+  const auto head = heads_->Load(place);
+  if (!head.ok()) return damage;
+  const ice::ReadObject read = [&](const std::string& list) -> Result<std::string> {
+    return ReadChecked(store_, TRY(place.KeyOf(list, head->metadata.location)));
+  };
+  for (const ice::Snapshot& snapshot : head->metadata.snapshots) {
+    if (snapshot.manifest_list == location) return damage;
+    const auto manifests = ice::ReadManifestsOf(snapshot, read);
+    if (!manifests.ok()) return damage;
+    const bool named = std::any_of(manifests->begin(), manifests->end(),
+                                   [&](const auto& manifest) { return manifest.path == location; });
+    if (named) return damage;
+  }
+  return MakeError(ErrorKind::kRetryable, "SNAPSHOT_EXPIRED",
+                   "'" + key + "' has gone with its snapshot, which was expired meanwhile");
 }
 
 Result<IcebergHead> IcebergTables::Load(const std::string& name) {
@@ -120,6 +142,7 @@ class IcebergTables::CommitRun {
       tables_.heads_->Settle(place_, head);
       auto built = ice::BuildCommit(head.metadata, head.location, change_, Now(i),
                                     tables_.Reader(place_.name(), head.metadata.location));
+      if (!built.ok() && built.error().code == "SNAPSHOT_EXPIRED") continue;
       if (!built.ok()) {
         Sweep(nullptr);  // the head has been read, whole, and we are not in it
         return std::move(built).error();

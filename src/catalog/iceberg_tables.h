@@ -84,6 +84,7 @@ class IcebergTables {
   std::string NewUuid();
 
  private:
+  Error Missing(const TablePlace& place, const std::string& key, const std::string& location);
   class CommitRun;
 
   store::ObjectStore& store_;

@@ -12,6 +12,8 @@
 namespace varve::catalog {
 namespace {
 
+constexpr int kLooksMax = 5;  // at a table whose snapshots are expired meanwhile
+
 namespace ice = table::iceberg;
 namespace dl = table::delta;
 
@@ -136,7 +138,10 @@ Result<SnapshotFiles> OfDelta(DeltaTables& tables, const std::string& name, cons
 Result<SnapshotFiles> FilesAsOf(LakeTables& tables, const std::string& name, const AsOf& as_of,
                                 ice::EntryDetail detail) {
   if (TRY(tables.IsDeltaFirst(name))) return OfDelta(tables.delta(), name, as_of);
-  return OfIceberg(tables.iceberg(), name, as_of, detail);
+  for (int i = 1;; ++i) {
+    auto files = OfIceberg(tables.iceberg(), name, as_of, detail);
+    if (files.ok() || files.error().code != "SNAPSHOT_EXPIRED" || i == kLooksMax) return files;
+  }
 }
 
 Status CheckNothingDeleted(const SnapshotFiles& snapshot, const std::string& name) {

@@ -273,6 +273,27 @@ TEST(Commit, AfterAConflictThatChangedTheSchemaTheListTellsTheManifestsLengths) 
   EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/manifests/")->size(), 1u);
 }
 
+TEST(Commit, WhatWasExpiredWhileACommitLookedAtItIsNoDamage) {
+  Lab lab(25, OnlyIceberg());
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})).ok());
+  const auto old = lab.iceberg.Load("t");
+  const std::string list = old->metadata.current()->manifest_list;
+  lab.clock.AdvanceMs(10);
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("b", 1)})).ok());
+  lab.clock.AdvanceMs(10);
+  CleanOptions clean;
+  clean.older_than_ms = lab.clock.NowMs();
+  clean.dry_run = false;
+  ASSERT_TRUE(Maintenance(lab.tables).Expire("t", clean).ok());
+  const auto read = lab.iceberg.Reader("t", old->metadata.location);
+  const auto gone = read(list);
+  ExpectCode(gone, "SNAPSHOT_EXPIRED");
+  EXPECT_EQ(gone.error().kind, ErrorKind::kRetryable);
+  const std::string newest = lab.iceberg.Load("t")->metadata.current()->manifest_list;
+  ASSERT_TRUE(lab.memory.Delete(newest.substr(newest.find("catalog/"))).ok());
+  ExpectCode(read(newest), "MISSING_OBJECT");
+}
+
 TEST(Commit, AReplaceWhoseSourceWasTakenIsRejectedAndLeavesNothing) {
   Lab lab(9, Both());
   const auto a = lab.File("a", 4);
@@ -293,6 +314,7 @@ TEST(Commit, AMarkOutlivesTheSnapshotThatSetIt) {
   ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
   lab.clock.AdvanceMs(10);
   ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("b", 1)})).ok());
+  lab.clock.AdvanceMs(10);
   CleanOptions clean;
   clean.older_than_ms = lab.clock.NowMs();
   clean.dry_run = false;
@@ -370,6 +392,10 @@ TEST(Maintenance, ExpiryDeletesOnlyWhatNoRetainedSnapshotOfAnyFormatHas) {
   changes.same_rows = true;
   ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
   CleanOptions clean;
+  clean.older_than_ms = lab.clock.NowMs();
+  EXPECT_TRUE(Maintenance(lab.tables).Expire("t", clean)->expired.empty())
+      << "the first was the newest until now";
+  lab.clock.AdvanceMs(1);
   clean.older_than_ms = lab.clock.NowMs();
   const auto dry = Maintenance(lab.tables).Expire("t", clean);
   ASSERT_TRUE(dry.ok()) << dry.error().message;

@@ -16,9 +16,12 @@ std::set<int64_t> Kept(const TableMetadata& base, const ExpireRule& rule) {
     if (snapshot.timestamp_ms >= rule.older_than_ms) kept.insert(snapshot.id);
   }
   const Snapshot* at = base.current();
-  for (size_t i = 0; i < rule.keep_last && at != nullptr; ++i) {
-    kept.insert(at->id);
+  for (size_t i = 0; at != nullptr && i < base.snapshots.size(); ++i) {
+    if (i < rule.keep_last) kept.insert(at->id);
+    const bool young = at->timestamp_ms >= rule.older_than_ms;
     at = at->parent_id ? base.FindSnapshot(*at->parent_id) : nullptr;
+    // However old, it was the newest until then: it may still be read, or built upon.
+    if (young && at != nullptr) kept.insert(at->id);
   }
   return kept;
 }

@@ -11,7 +11,7 @@
 namespace varve::table::iceberg {
 
 struct ExpireRule {
-  int64_t older_than_ms = 0;  // snapshots from before it expire
+  int64_t older_than_ms = 0;  // snapshots that others took the place of before it expire
   size_t keep_last = 1;       // of main's; the current one always stays
 };
 
