@@ -118,7 +118,7 @@ void AddMerge(CLI::App& root, Chosen& chosen) {
   command->add_option("--threads", options->threads, "Default: one a core")
       ->check(CLI::Range(0, 256));
   command->add_option("--memory-limit", options->memory,
-                      "Of the process's memory (default: 256 MiB)");
+                      "What to keep to, in all of the process (default: 256 MiB)");
   command->add_option("--group-rows", options->group_rows, "Rows of a row group (default: 131072)")
       ->check(CLI::Range(1u, 1u << 30));
   command->add_option("--group-size", options->group_bytes,

@@ -17,7 +17,13 @@ int Run(const TableOptions& options, bool writes, Action action) {
   Result<std::unique_ptr<TableAccess>> access = TableAccess::Open(options, writes);
   if (!access.ok()) return Fail(access.error());
   Result<std::string> text = action(options, **access);
-  if (!text.ok()) return Fail(text.error());
+  if (!text.ok()) {
+    Fail(text.error());
+    if (text.error().code == "FILE_ALREADY_LIVE") {
+      WriteStderr("varve: the table has it, whoever registered it: it need not be named again\n");
+    }
+    return kExitFailure;
+  }
   return WriteStdout(*text);
 }
 

@@ -197,6 +197,9 @@ Result<std::string> ShowTable(const TableOptions& options, TableAccess& access) 
 
 Result<std::string> TableHistory(const TableOptions& options, TableAccess& access) {
   const catalog::Formats formats = TRY(access.tables().FormatsOf(options.name));
+  // A table of both formats is read, at any moment, by its first one.
+  const std::string_view read =
+      TRY(access.tables().IsDeltaFirst(options.name)) ? "delta" : "iceberg";
   std::vector<Json> rows;
   if (formats.iceberg || !formats.delta) {
     const auto head = TRY(access.tables().iceberg().Load(options.name));
@@ -220,16 +223,18 @@ Result<std::string> TableHistory(const TableOptions& options, TableAccess& acces
     }
   }
   std::string text;
-  for (const Json& row : rows) {
+  for (Json& row : rows) {
+    const bool is_read = row["format"] == read;
+    row["asOf"] = is_read;
     if (options.json) {
       text += row.dump() + "\n";
       continue;
     }
     const auto id = row.contains("version") ? row["version"] : row["snapshotId"];
-    text += fmt::format("{} {:<8} {:>19} {:<9} +{} -{} files\n", row["time"].get<std::string>(),
+    text += fmt::format("{} {:<8} {:>19} {:<9} +{} -{} files{}\n", row["time"].get<std::string>(),
                         row["format"].get<std::string>(), id.get<int64_t>(),
                         row["operation"].get<std::string>(), row.value("added-data-files", "0"),
-                        row.value("deleted-data-files", "0"));
+                        row.value("deleted-data-files", "0"), is_read ? "" : "  (not for --as-of)");
   }
   return text;
 }

@@ -56,6 +56,7 @@ def test_one_parquet_set_is_hive_iceberg_and_delta_at_once(lake):
     lake.agree("t", parts + [later], delta=True)
     history = lake.json("history", "t")
     assert [h["operation"] for h in history] == ["append", "append", "CREATE TABLE", "WRITE", "WRITE"]
+    assert [h["asOf"] for h in history] == [True, True, False, False, False]
 
 
 def test_readers_agree_on_filters_at_every_bound(lake):
