@@ -18,21 +18,12 @@ constexpr size_t kProblemsShown = 10;      // of a table
 
 // The instance's own, and all that have objects under ns/.
 Result<std::vector<NamespaceId>> Tenants(store::ObjectStore& store) {
-  constexpr std::string_view kPrefix = "ns/";
   std::vector<NamespaceId> tenants = {NamespaceId()};
-  for (std::string after;;) {
-    const store::ListPage page = TRY(store.List(kPrefix, after, 1));
-    if (page.objects.empty()) return tenants;
-    const std::string_view key = page.objects[0].key;
-    const size_t slash = key.find('/', kPrefix.size());
-    if (slash == std::string_view::npos) {
-      after = key;
-      continue;
-    }
-    const auto tenant = NamespaceId::Parse(key.substr(kPrefix.size(), slash - kPrefix.size()));
+  for (const std::string& name : TRY(store::ListFolders(store, "ns/"))) {
+    const auto tenant = NamespaceId::Parse(name);
     if (tenant.ok()) tenants.push_back(*tenant);
-    after = std::string(key.substr(0, slash)) + "/~~~~";  // behind every key that varve writes
   }
+  return tenants;
 }
 
 // Goes through the tables, and tells what was found.

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <functional>
-#include <set>
 
 #include "catalog/checked_store.h"
 #include "core/bytes.h"
@@ -74,6 +72,13 @@ std::string DeltaLogKey(const TablePlace& place, int64_t version, std::string_vi
   return place.Key(fmt::format("_delta_log/{:020}{}", version, suffix));
 }
 
+std::optional<std::string> DeltaFileKey(const TablePlace& place, std::string_view path) {
+  const auto decoded = dl::DecodePath(path);
+  const bool is_elsewhere =
+      !decoded || decoded->find("://") != std::string::npos || decoded->starts_with("/");
+  return is_elsewhere ? std::nullopt : std::optional(place.Key(*decoded));
+}
+
 std::optional<int64_t> DeltaVersionOf(std::string_view key, std::string_view suffix) {
   const size_t slash = key.rfind('/');
   if (slash != std::string_view::npos) key.remove_prefix(slash + 1);
@@ -136,27 +141,17 @@ Result<int64_t> DeltaTables::Pointer(const TablePlace& place) {
   return int64_t{-1};
 }
 
-Result<dl::State> DeltaTables::ReadCheckpoint(const TablePlace& place, int64_t version) {
-  const std::string key = DeltaLogKey(place, version, kCheckpointSuffix);
-  auto state = dl::ReadCheckpoint(TRY(ReadChecked(store_, key)), version);
-  if (!state.ok()) return Error(state.error()).Context("'" + key + "'");
-  return state;
-}
-
-Result<dl::State> DeltaTables::LoadCheckpoint(const std::string& name, int64_t version) {
-  TRY(CheckTableName(name));
-  return ReadCheckpoint(Place(name), version);
-}
-
-// An empty state: it is not there, or cannot be read.
-Result<dl::State> DeltaTables::CheckpointIfSound(const TablePlace& place, int64_t version) {
-  auto state = ReadCheckpoint(place, version);
-  if (state.ok() || state.error().kind == ErrorKind::kNotFound) {
-    return state.ok() ? std::move(state) : dl::State();
+Result<dl::State> DeltaTables::NewestSound(const TablePlace& place,
+                                           const std::set<int64_t>& versions) {
+  for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
+    const auto bytes = ReadChecked(store_, DeltaLogKey(place, *version, kCheckpointSuffix));
+    if (!bytes.ok() && bytes.error().kind == ErrorKind::kNotFound) continue;
+    if (!bytes.ok()) return bytes.error();
+    auto state = dl::ReadCheckpoint(*bytes, *version);
+    if (state.ok()) return state;
+    LogWarn("catalog.bad_checkpoint",
+            {{"table", place.name()}, {"version", *version}, {"error", state.error().message}});
   }
-  if (state.error().kind != ErrorKind::kCorrupt) return state;
-  LogWarn("catalog.bad_checkpoint",
-          {{"table", place.name()}, {"version", version}, {"error", state.error().message}});
   return dl::State();
 }
 
@@ -164,19 +159,15 @@ Result<dl::State> DeltaTables::CheckpointIfSound(const TablePlace& place, int64_
 Result<dl::State> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t until,
                                               int64_t pointer) {
   if (pointer >= 0 && pointer <= until) {
-    dl::State state = TRY(CheckpointIfSound(place, pointer));
+    dl::State state = TRY(NewestSound(place, {pointer}));
     if (state.version >= 0) return state;
   }
-  std::set<int64_t, std::greater<>> versions;
+  std::set<int64_t> versions;
   for (const auto& object : TRY(store::ListAll(store_, place.Key("_delta_log/")))) {
     const auto version = DeltaVersionOf(object.key, kCheckpointSuffix);
     if (version && *version <= until && *version != pointer) versions.insert(*version);
   }
-  for (const int64_t version : versions) {
-    dl::State state = TRY(CheckpointIfSound(place, version));
-    if (state.version >= 0) return state;
-  }
-  return dl::State();
+  return NewestSound(place, versions);
 }
 
 Result<dl::State> DeltaTables::Head(const TablePlace& place, int64_t until) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,10 @@ class DeltaTables {
   Result<table::delta::State> Load(const std::string& name);
   // As of a version that still can be built. kNotFound, NO_SUCH_VERSION.
   Result<table::delta::State> LoadVersion(const std::string& name, int64_t version);
-  // What a checkpoint itself says. kCorrupt, BAD_CHECKPOINT.
-  Result<table::delta::State> LoadCheckpoint(const std::string& name, int64_t version);
+  // What the newest of these checkpoints says that is there and can be read; an empty state if none
+  // can, since others may be told from the log behind them.
+  Result<table::delta::State> NewestSound(const TablePlace& place,
+                                          const std::set<int64_t>& versions);
   // kConflict, TABLE_EXISTS, unless it has this id. first: files and txns that its first version
   // has already. kInvalid, TOO_MANY_FILES.
   Result<table::delta::State> Create(const std::string& name, const std::string& id,
@@ -80,8 +83,6 @@ class DeltaTables {
  private:
   Result<table::delta::State> Head(const TablePlace& place, int64_t until);
   Result<int64_t> Pointer(const TablePlace& place);
-  Result<table::delta::State> ReadCheckpoint(const TablePlace& place, int64_t version);
-  Result<table::delta::State> CheckpointIfSound(const TablePlace& place, int64_t version);
   Result<table::delta::State> FromCheckpoint(const TablePlace& place, int64_t until,
                                              int64_t pointer);
   Result<std::optional<int64_t>> Behind(const TablePlace& place, int64_t missing);
@@ -99,6 +100,8 @@ class DeltaTables {
 // Bounds how far a log is followed without a checkpoint.
 inline constexpr int64_t kDeltaVersionMax = 1'000'000'000'000;
 std::string DeltaLogKey(const TablePlace& place, int64_t version, std::string_view suffix);
+// The key of a file by its path in the log; nothing for one that is not under the table's root.
+std::optional<std::string> DeltaFileKey(const TablePlace& place, std::string_view path);
 // {20 digits}{suffix}; nothing for another name.
 std::optional<int64_t> DeltaVersionOf(std::string_view key, std::string_view suffix);
 

@@ -6,6 +6,7 @@
 
 #include "catalog/delta_mirror.h"
 #include "catalog/iceberg_mirror.h"
+#include "catalog/mirrored_files.h"
 #include "core/crash_point.h"
 
 namespace varve::catalog {
@@ -72,23 +73,9 @@ Result<OthersCommits> LakeTables::OthersInDelta(const std::string& name) {
 }
 
 Result<std::vector<std::string>> LakeTables::List() {
-  const TablePlace place = iceberg_.Place("");
-  const std::string& prefix = place.key();  // "catalog/"
   std::vector<std::string> names;
-  std::string after;
-  while (true) {
-    const store::ListPage page = TRY(iceberg_.store().List(prefix, after, 1));
-    if (page.objects.empty()) break;
-    const std::string& key = page.objects[0].key;
-    const size_t slash = key.find('/', prefix.size());
-    if (slash == std::string::npos) {
-      after = key;
-      continue;
-    }
-    const std::string name = key.substr(prefix.size(), slash - prefix.size());
-    const bool seen = !names.empty() && names.back() == name;
-    if (!seen && CheckTableName(name).ok() && TRY(FormatsOf(name)).any()) names.push_back(name);
-    after = key.substr(0, slash) + "/~~~~";  // behind every key of the table that varve writes
+  for (std::string& name : TRY(store::ListFolders(iceberg_.store(), iceberg_.Place("").key()))) {
+    if (CheckTableName(name).ok() && TRY(FormatsOf(name)).any()) names.push_back(std::move(name));
   }
   for (std::string& name : TRY(iceberg_.heads().List())) {
     if (CheckTableName(name).ok()) names.push_back(std::move(name));
@@ -186,11 +173,7 @@ Result<IcebergCommit> LakeTables::CommitIceberg(const std::string& name,
   change.summary = changes.summary;
   change.paths_are_new = changes.paths_are_new;
   // Locations as the table has them, which may have been made where the store lay before.
-  const std::string& base = head.metadata.location;
-  const std::string root =
-      base.ends_with("/" + place.key())
-          ? base.substr(0, base.size() - place.key().size() - 1)
-          : place.location().substr(0, place.location().size() - place.key().size() - 1);
+  const std::string root = MirrorRoot(head.metadata, place);
   change.added = changes.added;
   for (table::DataFile& file : change.added) file.path = root + "/" + file.path;
   change.removed = changes.removed;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "catalog/checked_store.h"
@@ -24,26 +23,6 @@ const CrashPoint kAfterDelete{"catalog.after_delete"};
 
 // Below the head, so many metadata files are never taken for orphans, whatever the log says.
 constexpr int64_t kMetadataVersionsKept = 100;
-
-// The newest of those that are old enough; -1: there is none. One that cannot be read needs all of
-// the log below it.
-Result<int64_t> ReadableCheckpoint(DeltaTables& delta, const std::string& name,
-                                   const std::vector<store::ObjectMeta>& log,
-                                   int64_t older_than_ms) {
-  std::set<int64_t, std::greater<>> versions;
-  for (const auto& object : log) {
-    const auto version = DeltaVersionOf(object.key, ".checkpoint.parquet");
-    if (version && object.modified_ms < older_than_ms) versions.insert(*version);
-  }
-  for (const int64_t version : versions) {
-    const auto state = delta.LoadCheckpoint(name, version);
-    if (state.ok()) return version;
-    if (state.error().kind != ErrorKind::kCorrupt) return state.error();
-    LogWarn("catalog.bad_checkpoint",
-            {{"table", name}, {"version", version}, {"error", state.error().message}});
-  }
-  return -1;
-}
 
 }  // namespace
 
@@ -181,14 +160,17 @@ Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions&
   const std::set<std::string> needed = TRY(References(name));
   std::vector<std::string> keys;
   for (const auto& item : state.tombstones) {
-    const auto path = dl::DecodePath(item.first);
-    if (!path || path->find("://") != std::string::npos || path->starts_with("/")) continue;
-    const std::string key = place.Key(*path);
-    if (!needed.contains(key) && delta.store().Head(key).ok()) keys.push_back(key);
+    const auto key = DeltaFileKey(place, item.first);
+    if (key && !needed.contains(*key) && delta.store().Head(*key).ok()) keys.push_back(*key);
   }
   // The log: only below a checkpoint that is there and can be read, whose own commit stays.
   std::vector<store::ObjectMeta> log = TRY(store::ListAll(delta.store(), place.Key("_delta_log/")));
-  const int64_t checkpoint = TRY(ReadableCheckpoint(delta, name, log, options.older_than_ms));
+  std::set<int64_t> checkpoints;
+  for (const auto& object : log) {
+    const auto version = DeltaVersionOf(object.key, ".checkpoint.parquet");
+    if (version && object.modified_ms < options.older_than_ms) checkpoints.insert(*version);
+  }
+  const int64_t checkpoint = TRY(delta.NewestSound(place, checkpoints)).version;
   for (const auto& object : log) {
     const auto commit = DeltaVersionOf(object.key, ".json");
     const auto older = DeltaVersionOf(object.key, ".checkpoint.parquet");

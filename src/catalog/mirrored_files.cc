@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "catalog/checked_store.h"
+#include "catalog/delta_tables.h"
 #include "core/log.h"
 
 namespace varve::catalog {
@@ -13,8 +14,8 @@ namespace ice = table::iceberg;
 namespace dl = table::delta;
 
 Result<StoredFile> MirroredFile(const TablePlace& place, const dl::Add& add) {
-  const auto path = dl::DecodePath(add.path);
-  if (!path || path->find("://") != std::string::npos || path->starts_with("/")) {
+  const auto key = DeltaFileKey(place, add.path);
+  if (!key) {
     return MakeError(ErrorKind::kInvalid, "FOREIGN_LOCATION",
                      fmt::format("'{}' is not under the table's root", add.path));
   }
@@ -24,7 +25,7 @@ Result<StoredFile> MirroredFile(const TablePlace& place, const dl::Add& add) {
                                  "not find",
                                  add.path));
   }
-  return StoredFile{place.Key(*path), static_cast<uint64_t>(std::max<int64_t>(add.bytes, 0))};
+  return StoredFile{*key, static_cast<uint64_t>(std::max<int64_t>(add.bytes, 0))};
 }
 
 std::string MirrorRoot(const ice::TableMetadata& metadata, const TablePlace& place) {

@@ -108,12 +108,12 @@ Result<SnapshotFiles> OfDelta(DeltaTables& tables, const std::string& name, cons
   const TablePlace place = tables.Place(name);
   std::map<std::string, const dl::Add*> adds;  // by key
   for (const auto& item : state.files) {
-    const auto path = dl::DecodePath(item.first);
-    if (!path || path->find("://") != std::string::npos || path->starts_with("/")) {
+    auto key = DeltaFileKey(place, item.first);
+    if (!key) {
       return MakeError(ErrorKind::kInvalid, "FOREIGN_LOCATION",
                        fmt::format("'{}' is not under the table's root", item.first));
     }
-    adds[place.Key(*path)] = &item.second;
+    adds[std::move(*key)] = &item.second;
   }
   for (const std::string& column : state.table.partition_columns) {
     out.constants.push_back({column, {}});

@@ -54,10 +54,8 @@ Status AddDelta(LakeTables& tables, const std::string& name, Files& files) {
   const dl::State state = TRY(tables.delta().Load(name));
   const TablePlace place = tables.delta().Place(name);
   for (const auto& [path, file] : state.files) {
-    const auto decoded = dl::DecodePath(path);
-    const bool elsewhere =
-        !decoded || decoded->find("://") != std::string::npos || decoded->starts_with("/");
-    if (!elsewhere) files[place.Key(*decoded)] = static_cast<uint64_t>(file.bytes);
+    const auto key = DeltaFileKey(place, path);
+    if (key) files[*key] = static_cast<uint64_t>(file.bytes);
   }
   return {};
 }

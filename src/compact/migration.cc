@@ -46,6 +46,15 @@ workflow::Next Fail(const Error& error, MigrationState& state) {
   return GoToNext(state);
 }
 
+// A namespace's numbers, without its windows.
+StatusFilter CountsOf(const MigrationRequest& request, const std::string& ns) {
+  StatusFilter filter;
+  filter.tenant = request.tenant;
+  filter.ns = ns;
+  filter.windows_max = filter.writers_max = 1;
+  return filter;
+}
+
 Error Unreadable() { return MakeError(ErrorKind::kCorrupt, "a migration's data cannot be read"); }
 
 }  // namespace
@@ -250,11 +259,7 @@ Result<workflow::Next> MigrationWorkflow::Publish(const MigrationRequest& reques
 
 // What is not there would be remembered as a namespace for ever.
 Status MigrationWorkflow::CheckKnown(const MigrationRequest& request, const std::string& ns) {
-  StatusFilter filter;
-  filter.tenant = request.tenant;
-  filter.ns = ns;
-  filter.windows_max = filter.writers_max = 1;
-  if (!TRY(ReadStatus(windows_, filter)).namespaces.empty()) return {};
+  if (!TRY(ReadStatus(windows_, CountsOf(request, ns))).namespaces.empty()) return {};
   const std::string table = TRY(TableNameOf(ns));
   if (TRY(tables_(request.tenant).FormatsOf(table)).any()) return {};
   return MakeError(ErrorKind::kNotFound, "NAMESPACE_UNKNOWN",
@@ -279,11 +284,8 @@ Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request,
   uint64_t dispatched = 0;
   while (TRY(windows_.Dispatch(wish, start_))) ++dispatched;
   if (dispatched > 0 && started_) started_();
-  StatusFilter filter;
-  filter.tenant = request.tenant;
-  filter.ns = migrated.ns;
-  filter.windows_max = filter.writers_max = 1;
   uint64_t running = 0, pending = 0, halted = 0;
+  const StatusFilter filter = CountsOf(request, migrated.ns);
   for (const NamespaceStatus& one : TRY(ReadStatus(windows_, filter)).namespaces) {
     running += one.processing + one.dispatched;
     pending += one.pending;

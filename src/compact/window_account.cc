@@ -350,13 +350,8 @@ Result<NamespaceOverrides> WindowTracker::Overrides(const NamespaceId& tenant,
 
 Status WindowTracker::Reconsider(const NamespaceId& tenant, std::string_view ns) {
   return database_.Transact([&](Session& session) -> Status {
-    std::optional<int64_t> id;
-    TRY(session.Query("SELECT id FROM window_namespaces WHERE tenant = ? AND ns = ?",
-                      {tenant.name(), std::string(ns)}, [&](const Row& row) {
-                        id = row.Int(0);
-                        return false;
-                      }));
-    return id ? GiveBackQuarantined(session, options_, *id, clock_.NowMs()) : Status();
+    const auto row = TRY(FindNamespace(session, tenant, ns));
+    return row ? GiveBackQuarantined(session, options_, row->id, clock_.NowMs()) : Status();
   });
 }
 

@@ -158,4 +158,21 @@ Result<std::vector<ObjectMeta>> ListAll(ObjectStore& store, std::string_view pre
   }
 }
 
+Result<std::vector<std::string>> ListFolders(ObjectStore& store, std::string_view prefix) {
+  std::vector<std::string> folders;
+  for (std::string after;;) {
+    const ListPage page = TRY(store.List(prefix, after, 1));
+    if (page.objects.empty()) return folders;
+    const std::string& key = page.objects[0].key;
+    const size_t slash = key.find('/', prefix.size());
+    if (slash == std::string::npos) {
+      after = key;
+      continue;
+    }
+    std::string folder = key.substr(prefix.size(), slash - prefix.size());
+    if (folders.empty() || folders.back() != folder) folders.push_back(std::move(folder));
+    after = key.substr(0, slash) + "/~~~~";  // behind every key that varve writes
+  }
+}
+
 }  // namespace varve::store

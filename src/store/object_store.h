@@ -96,5 +96,7 @@ Error PreconditionFailed(std::string_view key, std::string_view why);  // PRECON
 
 // Every object under the prefix, page by page.
 Result<std::vector<ObjectMeta>> ListAll(ObjectStore& store, std::string_view prefix);
+// The first parts, up to a '/', of what is under the prefix, in order: one look at each.
+Result<std::vector<std::string>> ListFolders(ObjectStore& store, std::string_view prefix);
 
 }  // namespace varve::store

@@ -273,6 +273,15 @@ TEST(Commit, AfterAConflictThatChangedTheSchemaTheListTellsTheManifestsLengths) 
   EXPECT_EQ(store::ListAll(lab.memory, "catalog/t/manifests/")->size(), 1u);
 }
 
+// All that may be expired by now.
+Result<Cleaned> ExpireOlder(Lab& lab) {
+  lab.clock.AdvanceMs(10);
+  CleanOptions clean;
+  clean.older_than_ms = lab.clock.NowMs();
+  clean.dry_run = false;
+  return Maintenance(lab.tables).Expire("t", clean);
+}
+
 TEST(Commit, WhatWasExpiredWhileACommitLookedAtItIsNoDamage) {
   Lab lab(25, OnlyIceberg());
   ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})).ok());
@@ -280,11 +289,7 @@ TEST(Commit, WhatWasExpiredWhileACommitLookedAtItIsNoDamage) {
   const std::string list = old->metadata.current()->manifest_list;
   lab.clock.AdvanceMs(10);
   ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("b", 1)})).ok());
-  lab.clock.AdvanceMs(10);
-  CleanOptions clean;
-  clean.older_than_ms = lab.clock.NowMs();
-  clean.dry_run = false;
-  ASSERT_TRUE(Maintenance(lab.tables).Expire("t", clean).ok());
+  ASSERT_TRUE(ExpireOlder(lab).ok());
   const auto read = lab.iceberg.Reader("t", old->metadata.location);
   const auto gone = read(list);
   ExpectCode(gone, "SNAPSHOT_EXPIRED");
@@ -314,11 +319,7 @@ TEST(Commit, AMarkOutlivesTheSnapshotThatSetIt) {
   ASSERT_TRUE(lab.tables.Commit("t", changes).ok());
   lab.clock.AdvanceMs(10);
   ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("b", 1)})).ok());
-  lab.clock.AdvanceMs(10);
-  CleanOptions clean;
-  clean.older_than_ms = lab.clock.NowMs();
-  clean.dry_run = false;
-  ASSERT_TRUE(Maintenance(lab.tables).Expire("t", clean).ok());
+  ASSERT_TRUE(ExpireOlder(lab).ok());
   FileChanges again = lab.Append({lab.File("c", 1)});
   again.mark = ice::Mark{"s1", 5};
   const auto done = lab.tables.Commit("t", again);
