@@ -1,3 +1,8 @@
+# Eight files at a time are compiled in half the time, most of which goes into the templates that each
+# of them uses; names in a module's anonymous namespaces are its own for that. Without it, as the
+# `dev` preset has it, each file shows whether it includes what it uses.
+option(VARVE_UNITY "Compile a module's files eight at a time" ON)
+
 # One static library a module; what it links is what its level allows it to include.
 function(varve_module name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
@@ -5,6 +10,7 @@ function(varve_module name)
     return()
   endif()
   add_library(varve_${name} STATIC ${sources})
+  set_target_properties(varve_${name} PROPERTIES UNITY_BUILD ${VARVE_UNITY})
   target_include_directories(varve_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   foreach(lib ${ARGN})
     if(TARGET ${lib} OR NOT lib MATCHES "^varve_")
@@ -44,14 +50,7 @@ varve_module(server varve_core varve_store varve_queue varve_catalog varve_workf
   varve_ingest varve_compact varve_query varve_view
   OpenSSL::SSL ZLIB::ZLIB ${ZSTD_LIBRARY} nlohmann_json::nlohmann_json)
 
-# Eight files at a time halve the cost of a sanitized build, where no two of them share a name.
 if(VARVE_SANITIZE)
-  foreach(name record queue journal notify compact view server)
-    set_target_properties(varve_${name} PROPERTIES UNITY_BUILD ON)
-  endforeach()
-  file(GLOB alone ${CMAKE_SOURCE_DIR}/src/record/event_reader.cc
-    ${CMAKE_SOURCE_DIR}/src/server/routes_*.cc)
-  set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   # Clang 14 puts this check's data in front of a coroutine's parts too, where it does not assemble.
   target_compile_options(varve_server PUBLIC $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>)
 endif()
@@ -60,6 +59,7 @@ file(GLOB app_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*.cc)
 if(app_sources)
   list(REMOVE_ITEM app_sources ${CMAKE_SOURCE_DIR}/src/app/main.cc)
   add_library(varve_app STATIC ${app_sources})
+  set_target_properties(varve_app PROPERTIES UNITY_BUILD ${VARVE_UNITY})
   target_link_libraries(varve_app PUBLIC varve_server varve_compact varve_catalog varve_merge
     CLI11::CLI11 CURL::libcurl)
   add_executable(varve ${CMAKE_SOURCE_DIR}/src/app/main.cc)

@@ -8,13 +8,12 @@ function(varve_test module)
     return()
   endif()
   add_executable(${module}_test ${sources})
+  set_target_properties(${module}_test PROPERTIES UNITY_BUILD ${VARVE_UNITY})
   target_include_directories(${module}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${module}_test PRIVATE VARVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${module}_test PRIVATE varve_${module} GTest::gmock GTest::gtest_main
     rapidcheck)
-  if(VARVE_SANITIZE)
-    target_compile_options(${module}_test PRIVATE -O0)  # it is the module that has to be quick
-  endif()
+  target_compile_options(${module}_test PRIVATE -O0)  # it is the module that has to be quick
   add_test(NAME ${module} COMMAND ${module}_test)
   add_dependencies(unit_tests ${module}_test)
 endfunction()

@@ -9,6 +9,10 @@ if(VARVE_MOLD)
 endif()
 
 add_compile_options(-Wall -Wextra $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Of a unity file it takes what it includes for headers; and GCC 12 warns of std::string's own +.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage> $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
 if(VARVE_SANITIZE)
   add_compile_options(-fsanitize=${VARVE_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${VARVE_SANITIZE})

@@ -15,7 +15,7 @@
 namespace varve::app {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 constexpr uint64_t kBackoffFirstMs = 200;
 constexpr uint64_t kBackoffMaxMs = 5'000;
 

@@ -17,7 +17,7 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct CompactFlags {
   std::string data, config, tenant, ns, prefix, target = "iceberg", partition = "hour";
   std::string codec = "zstd", grace = "0 ms", file_bytes = "100 MiB", batch_bytes = "4 GiB";
   std::vector<std::string> files, keys;
@@ -30,7 +30,7 @@ Result<uint64_t> QuantityOf(const char* option, const std::string& text, std::st
   return number;
 }
 
-Result<compact::CompactionRequest> RequestOf(const Options& options) {
+Result<compact::CompactionRequest> RequestOf(const CompactFlags& options) {
   compact::CompactionRequest request;
   if (!options.tenant.empty()) request.tenant = TRY(NamespaceId::Parse(options.tenant));
   request.ns = options.ns;
@@ -55,7 +55,7 @@ void SetWindow(compact::CompactionRequest& request) {
   request.window_end_ms = last->time_ms;
 }
 
-std::string TextOf(const std::string& summary_json) {
+std::string SummaryText(const std::string& summary_json) {
   const auto json = nlohmann::ordered_json::parse(summary_json, nullptr, false);
   std::string out = fmt::format("{}\n", json.value("id", ""));
   for (const auto& step : json.value("steps", nlohmann::ordered_json::array())) {
@@ -68,7 +68,7 @@ std::string TextOf(const std::string& summary_json) {
   return out;
 }
 
-Result<std::string> Compact(const Options& options, ProgressLine& progress) {
+Result<std::string> Compact(const CompactFlags& options, ProgressLine& progress) {
   std::vector<std::pair<std::string, std::string>> flags;
   if (!options.data.empty()) flags.emplace_back("data_dir", options.data);
   const Config config = TRY(LoadForCommand(options.config, std::move(flags))).config;
@@ -89,10 +89,10 @@ Result<std::string> Compact(const Options& options, ProgressLine& progress) {
     return summary;
   }
   TRY(direct->CheckTaken(id));
-  return options.json ? *summary : TextOf(*summary);
+  return options.json ? *summary : SummaryText(*summary);
 }
 
-int Run(const Options& options) {
+int Run(const CompactFlags& options) {
   if (!options.resume &&
       (options.ns.empty() || (options.files.empty() && options.prefix.empty()))) {
     Fail("give --namespace and files or --prefix, or --resume");
@@ -110,7 +110,7 @@ int Run(const Options& options) {
 void AddCompact(CLI::App& root, Chosen& chosen) {
   CLI::App* command =
       root.add_subcommand("compact", "Merge files of a data directory into a table");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompactFlags>();
   command->add_option("files", options->files, "Keys of Parquet files in the data directory");
   command->add_option("--prefix", options->prefix, "Every .parquet below it, merged ones excepted");
   command->add_option("--namespace,--ns", options->ns, "Of the data; \"a/b\" is the table a.b");

@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct CompactionFlags {
   TargetOptions target;
   std::string ns, window;
   std::vector<std::string> settings;
@@ -109,7 +109,7 @@ std::string AllText(const Json& status) {
   return out;
 }
 
-Result<std::string> Status(const Options& options, ServerCalls& server) {
+Result<std::string> Status(const CompactionFlags& options, ServerCalls& server) {
   const std::string query = options.ns.empty() ? "" : "?namespace=" + UrlEncode(options.ns);
   const std::string text = TRY(server.Text("GET", "/compaction/status" + query));
   if (options.json) return text + "\n";
@@ -117,7 +117,7 @@ Result<std::string> Status(const Options& options, ServerCalls& server) {
   return options.ns.empty() ? AllText(json) : NamespaceText(json);
 }
 
-Result<std::string> Plan(const Options& options, ServerCalls& server) {
+Result<std::string> Plan(const CompactionFlags& options, ServerCalls& server) {
   const std::string text =
       TRY(server.Text("GET", "/compaction/status?namespace=" + UrlEncode(options.ns)));
   if (options.json) return text + "\n";
@@ -135,7 +135,7 @@ Result<std::string> Plan(const Options& options, ServerCalls& server) {
   return out;
 }
 
-Result<std::string> RunNow(const Options& options, ServerCalls& server) {
+Result<std::string> RunNow(const CompactionFlags& options, ServerCalls& server) {
   Json body = {{"namespace", options.ns}};
   if (!options.window.empty()) body["window"] = options.window;
   const std::string text = TRY(server.Text("POST", "/compaction/run", body.dump()));
@@ -156,7 +156,7 @@ Result<std::string> RunNow(const Options& options, ServerCalls& server) {
 }
 
 // NAME=VALUE: a number, true, false, null, or a text.
-Result<std::string> Configure(const Options& options, ServerCalls& server) {
+Result<std::string> Configure(const CompactionFlags& options, ServerCalls& server) {
   const std::string path = "/compaction/config?namespace=" + UrlEncode(options.ns);
   if (options.settings.empty()) return TRY(server.Text("GET", path)) + "\n";
   Json body = Json::object();
@@ -174,9 +174,9 @@ Result<std::string> Configure(const Options& options, ServerCalls& server) {
   return TRY(server.Text("PUT", path, body.dump())) + "\n";
 }
 
-using Action = Result<std::string> (*)(const Options&, ServerCalls&);
+using Action = Result<std::string> (*)(const CompactionFlags&, ServerCalls&);
 
-int Run(const Options& options, Action action) {
+int Run(const CompactionFlags& options, Action action) {
   InstallInterruptHandler();
   Result<ServerCalls> server =
       ServerCalls::Find(options.target,
@@ -204,7 +204,7 @@ void AddCompaction(CLI::App& root, Chosen& chosen) {
   CLI::App* command =
       root.add_subcommand("compaction", "Windows of writers' files, and what holds them back");
   command->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompactionFlags>();
   auto add = [&](const char* name, const char* what, bool needs_namespace, Action action) {
     CLI::App* sub = command->add_subcommand(name, what);
     AddTargetOptions(*sub, &options->target);

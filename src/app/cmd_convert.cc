@@ -12,14 +12,14 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct ConvertFlags {
   std::vector<std::string> inputs;
   std::string output, memory = "1 GiB", temp, on_error = "stop";
   uint32_t threads = 0;
   bool quiet = false;
 };
 
-int Run(const Options& options) {
+int Run(const ConvertFlags& options) {
   record::ConvertOptions convert;
   convert.threads = options.threads;
   Result<uint64_t> memory = ParseQuantity(options.memory, "bytes");
@@ -65,7 +65,7 @@ int Run(const Options& options) {
 
 void AddConvert(CLI::App& root, Chosen& chosen) {
   CLI::App* command = root.add_subcommand("convert", "NDJSON files to one sorted Parquet file");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ConvertFlags>();
   command->add_option("inputs", options->inputs, "NDJSON files, or pipes")->required();
   command->add_option("-o,--output", options->output, "Parquet file")->required();
   command->add_option("--threads", options->threads, "Default: one a core")

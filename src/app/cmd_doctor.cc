@@ -14,7 +14,7 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct DoctorFlags {
   std::string data, config;
   bool fast = false;
   bool set_journal_aside = false;
@@ -39,7 +39,7 @@ void CheckServer(const ServeInfo& server, Findings* findings) {
                        "stop the server and run doctor again"});
 }
 
-void CheckQueues(const Options& options, Findings* findings) {
+void CheckQueues(const DoctorFlags& options, Findings* findings) {
   TargetOptions target;
   target.data = options.data;
   target.config = options.config;
@@ -72,7 +72,7 @@ int SetJournalAside(const DataDirPaths& paths) {
   return WriteStdout(fmt::format("the journal is now {}; the next start makes a new one\n", aside));
 }
 
-int Run(Options options) {
+int Run(DoctorFlags options) {
   InstallInterruptHandler();
   std::vector<std::pair<std::string, std::string>> flags;
   if (!options.data.empty()) flags.emplace_back("data_dir", options.data);
@@ -118,7 +118,7 @@ int Run(Options options) {
 
 void AddDoctor(CLI::App& root, Chosen& chosen) {
   CLI::App* command = root.add_subcommand("doctor", "Look for what is wrong with a data directory");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DoctorFlags>();
   command->add_option("--data", options->data, "Data directory (default: the configuration's)");
   command->add_option("--config", options->config, "TOML file (or VARVE_CONFIG)");
   command->add_flag("--fast", options->fast, "Of Parquet files the footers only, not every page");

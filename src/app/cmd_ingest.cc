@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t kStateEveryNs = 1'000'000'000;
 
-struct Options {
+struct IngestFlags {
   TargetOptions target;
   std::vector<std::string> inputs;
   std::string format = "auto", on_error = "skip", state, id;
@@ -52,7 +52,7 @@ InputFormat DetectFormat(std::FILE* file) {
   return c == '[' ? InputFormat::kJson : InputFormat::kNdjson;
 }
 
-Result<Input> OpenInput(const std::string& path, const Options& options, IngestState& state) {
+Result<Input> OpenInput(const std::string& path, const IngestFlags& options, IngestState& state) {
   Input input;
   if (options.format == "ndjson") input.format = InputFormat::kNdjson;
   if (options.format == "json") input.format = InputFormat::kJson;
@@ -103,7 +103,7 @@ void Report(const Input& input, const IngestTotals& totals, bool quiet) {
       fmt::format("{}: {} events stored{}\n", input.name, HumanCount(totals.stored), extra));
 }
 
-Status IngestInput(const std::string& path, const Options& options, IngestState& state,
+Status IngestInput(const std::string& path, const IngestFlags& options, IngestState& state,
                    uint64_t* bad) {
   Input input = TRY(OpenInput(path, options, state));
   SenderOptions sender{
@@ -135,7 +135,7 @@ Status IngestInput(const std::string& path, const Options& options, IngestState&
   return saved;
 }
 
-int Run(const Options& options) {
+int Run(const IngestFlags& options) {
   InstallInterruptHandler();
   Result<IngestState> state = IngestState::Load(options.state);
   if (!state.ok()) return Fail(state.error());
@@ -161,7 +161,7 @@ int Run(const Options& options) {
 
 void AddIngest(CLI::App& root, Chosen& chosen) {
   CLI::App* command = root.add_subcommand("ingest", "Send files or standard input to a server");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<IngestFlags>();
   command->add_option("files", options->inputs,
                       "NDJSON or JSON files; '-' or none: standard input");
   command->add_option("--format", options->format, "auto, ndjson or json")

@@ -14,7 +14,7 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct MergeFlags {
   std::vector<std::string> inputs, keys, bloom;
   std::string output, codec = "lz4", memory = "256 MiB", temp, unsorted = "refuse";
   std::string timestamps = "keep";
@@ -36,7 +36,7 @@ Status Bytes(const char* name, const std::string& text, uint64_t min, uint64_t m
   return {};
 }
 
-Result<merge::MergeOptions> ToMerge(const Options& options) {
+Result<merge::MergeOptions> ToMerge(const MergeFlags& options) {
   merge::MergeOptions out;
   for (const std::string& key : options.keys) out.keys.push_back(ParseSortKey(key));
   out.codec = TRY(parquet::ParseCodec(options.codec));
@@ -66,7 +66,7 @@ Result<merge::MergeOptions> ToMerge(const Options& options) {
   return out;
 }
 
-int Run(const Options& options) {
+int Run(const MergeFlags& options) {
   Result<merge::MergeOptions> merge = ToMerge(options);
   if (!merge.ok()) {
     Fail(merge.error());
@@ -106,7 +106,7 @@ int Run(const Options& options) {
 
 void AddMerge(CLI::App& root, Chosen& chosen) {
   CLI::App* command = root.add_subcommand("merge", "Sorted Parquet files to one sorted file");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MergeFlags>();
   command->add_option("inputs", options->inputs, "Parquet files, each sorted by the key")
       ->required();
   command->add_option("-o,--output", options->output, "Parquet file")->required();

@@ -18,15 +18,15 @@ using Json = nlohmann::ordered_json;
 
 constexpr auto kLookEvery = std::chrono::milliseconds(500);
 
-struct Options {
+struct MigrateFlags {
   TargetOptions target;
   std::vector<std::string> namespaces;
   std::string to = "iceberg";
   bool status = false, cancel = false, history = false, detach = false, json = false;
 };
 
-Result<Json> Call(const Options& options, const char* method, const std::string& path,
-                  const std::string& body = {}) {
+Result<Json> CallMigrate(const MigrateFlags& options, const char* method, const std::string& path,
+                         const std::string& body = {}) {
   ServerCalls server = TRY(ServerCalls::Find(
       options.target,
       "no server has the data directory: a migration is a server's work; start `varve serve`, or "
@@ -54,10 +54,10 @@ std::string JobText(const Json& job) {
 }
 
 // Until it has ended; an interrupt ends the looking, not the migration.
-Result<Json> Follow(const Options& options) {
+Result<Json> Follow(const MigrateFlags& options) {
   ProgressLine progress(!options.json);
   while (true) {
-    Json now = TRY(Call(options, "GET", "/migrate/status"));
+    Json now = TRY(CallMigrate(options, "GET", "/migrate/status"));
     if (!now.contains("job")) {
       return MakeError(ErrorKind::kNotFound, "NO_MIGRATION", "there is no migration");
     }
@@ -71,19 +71,19 @@ Result<Json> Follow(const Options& options) {
   }
 }
 
-Result<Json> Act(const Options& options) {
-  if (options.status) return Call(options, "GET", "/migrate/status");
-  if (options.history) return Call(options, "GET", "/migrate/jobs");
-  if (options.cancel) return Call(options, "POST", "/migrate/cancel");
+Result<Json> Act(const MigrateFlags& options) {
+  if (options.status) return CallMigrate(options, "GET", "/migrate/status");
+  if (options.history) return CallMigrate(options, "GET", "/migrate/jobs");
+  if (options.cancel) return CallMigrate(options, "POST", "/migrate/cancel");
   const Json body = {{"to", options.to}, {"namespaces", options.namespaces}};
-  Json started = TRY(Call(options, "POST", "/migrate", body.dump()));
+  Json started = TRY(CallMigrate(options, "POST", "/migrate", body.dump()));
   if (options.detach) return started;
   Json out;
   out["job"] = TRY(Follow(options));
   return out;
 }
 
-int Run(const Options& options) {
+int Run(const MigrateFlags& options) {
   InstallInterruptHandler();
   const Result<Json> done = Act(options);
   if (!done.ok()) return Fail(done.error());
@@ -111,7 +111,7 @@ int Run(const Options& options) {
 void AddMigrate(CLI::App& root, Chosen& chosen) {
   CLI::App* command =
       root.add_subcommand("migrate", "Bring namespaces of writers' files into tables");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MigrateFlags>();
   AddTargetOptions(*command, &options->target);
   command->add_option("namespaces", options->namespaces, "Of data/NAMESPACE (default: all)");
   command->add_option("--to", options->to, "iceberg (default), delta, iceberg+delta")

@@ -20,7 +20,7 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct QueryFlags {
   TargetOptions target;
   std::string sql, file, format, output;
 };
@@ -37,7 +37,7 @@ constexpr Format kFormats[] = {{"table", query::ResultFormat::kTable, false},
                                {"arrow", query::ResultFormat::kArrowStream, true},
                                {"parquet", query::ResultFormat::kParquet, true}};
 
-Result<std::string> ReadSql(const Options& options) {
+Result<std::string> ReadSql(const QueryFlags& options) {
   if (!options.sql.empty() && options.sql != "-") return options.sql;
   if (!options.file.empty()) {
     std::ifstream in(options.file, std::ios::binary);
@@ -67,7 +67,7 @@ class CancelOnInterrupt {
   std::jthread thread_;
 };
 
-Status RunEmbedded(const Target& target, const Options& options, const std::string& sql,
+Status RunEmbedded(const Target& target, const QueryFlags& options, const std::string& sql,
                    const Format& format, Output& out) {
   query::QueryRequest request;
   if (!options.target.ns.empty()) request.ns = TRY(NamespaceId::Parse(options.target.ns));
@@ -86,7 +86,7 @@ Status RunEmbedded(const Target& target, const Options& options, const std::stri
   return {};
 }
 
-Status RunOverHttp(const Target& target, const Options& options, const std::string& sql,
+Status RunOverHttp(const Target& target, const QueryFlags& options, const std::string& sql,
                    const Format& format, Output& out) {
   nlohmann::json body = {{"sql", sql}, {"format", std::string(format.name)}};
   if (!options.target.ns.empty()) body["namespace"] = options.target.ns;
@@ -115,7 +115,7 @@ Status RunOverHttp(const Target& target, const Options& options, const std::stri
   return {};
 }
 
-int Run(const Options& options) {
+int Run(const QueryFlags& options) {
   InstallInterruptHandler();
   const Format* format = nullptr;
   std::string name = options.format;
@@ -150,7 +150,7 @@ int Run(const Options& options) {
 
 void AddQuery(CLI::App& root, Chosen& chosen) {
   CLI::App* command = root.add_subcommand("query", "Ask with SQL: the tables events and logs");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QueryFlags>();
   command->add_option("sql", options->sql, "One SELECT; or -f FILE, or standard input");
   command->add_option("-f,--file", options->file, "Read the SQL from a file");
   command

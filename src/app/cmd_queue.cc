@@ -15,7 +15,7 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct QueueFlags {
   TargetOptions target;
   std::string queue;
   uint32_t messages_max = 10;
@@ -31,7 +31,7 @@ std::string Age(int64_t since_ms) {
   return fmt::format("{}h", seconds / 3600);
 }
 
-Result<std::string> ListQueues(const Options& options, QueueAccess& access) {
+Result<std::string> ListQueues(const QueueFlags& options, QueueAccess& access) {
   std::vector<queue::QueueStats> queues = TRY(access.List());
   if (options.json) return QueueStatsJson(queues);
   std::string out = fmt::format("{:<28} {:>9} {:>7} {:>10} {:>10} {:>8} {:>6} {:>6}\n", "queue",
@@ -66,7 +66,7 @@ std::string MessageText(const queue::Message& message, bool json) {
   return out + fmt::format("  body    {}\n", message.body);
 }
 
-Result<std::string> Peek(const Options& options, QueueAccess& access) {
+Result<std::string> Peek(const QueueFlags& options, QueueAccess& access) {
   std::string out;
   for (const queue::Message& message : TRY(access.Peek(options.queue, options.messages_max))) {
     out += MessageText(message, options.json);
@@ -76,7 +76,7 @@ Result<std::string> Peek(const Options& options, QueueAccess& access) {
 }
 
 // The dead-letter queues: the one named, or every one that some queue sends to.
-Result<std::string> DeadLetters(const Options& options, QueueAccess& access) {
+Result<std::string> DeadLetters(const QueueFlags& options, QueueAccess& access) {
   std::vector<std::string> names;
   if (!options.queue.empty()) {
     names.push_back(options.queue);
@@ -100,12 +100,12 @@ Result<std::string> DeadLetters(const Options& options, QueueAccess& access) {
   return out;
 }
 
-Result<std::string> Replay(const Options& options, QueueAccess& access) {
+Result<std::string> Replay(const QueueFlags& options, QueueAccess& access) {
   uint64_t moved = TRY(access.Replay(options.queue, options.replay_max));
   return fmt::format("{} messages of {} went back to their queues\n", moved, options.queue);
 }
 
-Result<std::string> Purge(const Options& options, QueueAccess& access) {
+Result<std::string> Purge(const QueueFlags& options, QueueAccess& access) {
   if (!options.yes) {
     return MakeError(ErrorKind::kInvalid,
                      fmt::format("purge deletes every message of {} for good; add --yes if that is "
@@ -116,9 +116,9 @@ Result<std::string> Purge(const Options& options, QueueAccess& access) {
                      options.queue);
 }
 
-using Action = Result<std::string> (*)(const Options&, QueueAccess&);
+using QueueAction = Result<std::string> (*)(const QueueFlags&, QueueAccess&);
 
-int Run(const Options& options, Action action) {
+int Run(const QueueFlags& options, QueueAction action) {
   InstallInterruptHandler();
   Result<std::unique_ptr<QueueAccess>> access = OpenQueueAccess(options.target);
   if (!access.ok()) return Fail(access.error());
@@ -132,8 +132,8 @@ int Run(const Options& options, Action action) {
 void AddQueue(CLI::App& root, Chosen& chosen) {
   CLI::App* command = root.add_subcommand("queue", "Look into queues, replay dead letters");
   command->require_subcommand(1);
-  auto options = std::make_shared<Options>();
-  auto add = [&](const char* name, const char* what, Action action) {
+  auto options = std::make_shared<QueueFlags>();
+  auto add = [&](const char* name, const char* what, QueueAction action) {
     CLI::App* sub = command->add_subcommand(name, what);
     AddTargetOptions(*sub, &options->target);
     sub->callback([&chosen, options, action] {

@@ -6,11 +6,11 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct ServeFlags {
   std::string config, data, listen, level;
 };
 
-int Run(const Options& options) {
+int Run(const ServeFlags& options) {
   std::vector<std::pair<std::string, std::string>> flags;
   if (!options.data.empty()) flags.emplace_back("data_dir", options.data);
   if (!options.listen.empty()) flags.emplace_back("server.listen", options.listen);
@@ -26,7 +26,7 @@ int Run(const Options& options) {
 void AddServe(CLI::App& root, Chosen& chosen) {
   CLI::App* command =
       root.add_subcommand("serve", "Run the server: ingest, flush, compact, answer");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServeFlags>();
   command->add_option("--config", options->config, "TOML file (or VARVE_CONFIG)");
   command->add_option("--data", options->data, "Data directory; made if it is not there");
   command->add_option("--listen", options->listen, "HOST:PORT; port 0 takes a free one");

@@ -14,7 +14,7 @@
 namespace varve::app {
 namespace {
 
-struct Options {
+struct StoreFlags {
   TargetOptions target;
   std::string key;
   uint64_t objects_max = 0;
@@ -28,7 +28,7 @@ std::string Line(const ListedObject& object, bool json) {
                      JsonQuote(object.modified));
 }
 
-Status List(const Options& options, ObjectSource& source, Output& out) {
+Status List(const StoreFlags& options, ObjectSource& source, Output& out) {
   std::string after;
   uint64_t left = options.objects_max == 0 ? UINT64_MAX : options.objects_max;
   do {
@@ -43,21 +43,21 @@ Status List(const Options& options, ObjectSource& source, Output& out) {
   return {};
 }
 
-Status Cat(const Options& options, ObjectSource& source, Output& out) {
+Status Cat(const StoreFlags& options, ObjectSource& source, Output& out) {
   TRY(store::CheckKey(options.key));
   return source.Read(options.key,
                      [&](std::string_view bytes) { return out.Write(bytes) && !Interrupted(); });
 }
 
-Status Head(const Options& options, ObjectSource& source, Output& out) {
+Status Head(const StoreFlags& options, ObjectSource& source, Output& out) {
   TRY(store::CheckKey(options.key));
   out.Write(TRY(source.Describe(options.key)));
   return {};
 }
 
-using Action = Status (*)(const Options&, ObjectSource&, Output&);
+using StoreAction = Status (*)(const StoreFlags&, ObjectSource&, Output&);
 
-int Run(const Options& options, Action action) {
+int Run(const StoreFlags& options, StoreAction action) {
   InstallInterruptHandler();
   Result<std::unique_ptr<ObjectSource>> source = OpenObjectSource(options.target);
   if (!source.ok()) return Fail(source.error());
@@ -75,8 +75,8 @@ void AddStore(CLI::App& root, Chosen& chosen) {
   CLI::App* command =
       root.add_subcommand("store", "Look at the objects of a server or a data directory");
   command->require_subcommand(1);
-  auto options = std::make_shared<Options>();
-  auto add = [&](const char* name, const char* what, Action action) {
+  auto options = std::make_shared<StoreFlags>();
+  auto add = [&](const char* name, const char* what, StoreAction action) {
     CLI::App* sub = command->add_subcommand(name, what);
     CLI::Option* url = sub->add_option("--url", options->target.url,
                                        "A server (or VARVE_URL); its key in VARVE_API_KEY");

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kLineBytesMax = 16 << 20;
 
-struct Options {
+struct TailFlags {
   TargetOptions target;
   std::string type, source, grep;
   uint64_t events_max = 0;
@@ -59,7 +59,7 @@ std::string Readable(std::string_view line) {
 // Cuts the stream into lines, filters, prints.
 class Follower {
  public:
-  Follower(const Options& options, Output& out) : options_(options), out_(out) {}
+  Follower(const TailFlags& options, Output& out) : options_(options), out_(out) {}
 
   bool Take(std::string_view bytes) {
     buffer_ += bytes;
@@ -94,13 +94,13 @@ class Follower {
     return out_.Write("\n") && !done();
   }
 
-  const Options& options_;
+  const TailFlags& options_;
   Output& out_;
   std::string buffer_;
   uint64_t shown_ = 0;
 };
 
-std::string UrlOf(const Options& options) {
+std::string UrlOf(const TailFlags& options) {
   std::string url = ServerUrl(options.target) + "/tail/live";
   char separator = '?';
   auto add = [&](const char* name, const std::string& value) {
@@ -114,7 +114,7 @@ std::string UrlOf(const Options& options) {
   return url;
 }
 
-int Run(const Options& options) {
+int Run(const TailFlags& options) {
   InstallInterruptHandler();
   Result<std::unique_ptr<Output>> out = Output::Open("");
   if (!out.ok()) return Fail(out.error());
@@ -147,7 +147,7 @@ int Run(const Options& options) {
 
 void AddTail(CLI::App& root, Chosen& chosen) {
   CLI::App* command = root.add_subcommand("tail", "Follow events live, as they become durable");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TailFlags>();
   command->add_option("--type", options->type, "Only types that match, such as 'http.*'");
   command->add_option("--source", options->source, "Only sources that match");
   command->add_option("--grep", options->grep, "Only events whose JSON contains the text");

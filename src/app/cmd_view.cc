@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr auto kLookEvery = std::chrono::milliseconds(200);
 
-struct Options {
+struct ViewFlags {
   TargetOptions target;
   std::string name, sql, file, mode = "streaming";
   uint64_t debounce_ms = 0, max_wait_ms = 0, interval_ms = 0;
@@ -30,15 +30,15 @@ struct Options {
   CLI::Option* max_wait = nullptr;
 };
 
-Result<Json> Call(const Options& options, const char* method, const std::string& path,
-                  const std::string& body = {}) {
+Result<Json> CallView(const ViewFlags& options, const char* method, const std::string& path,
+                      const std::string& body = {}) {
   ServerCalls server = TRY(ServerCalls::Find(
       options.target,
       "no server has the data directory: views are a server's work; start `varve serve`"));
   return server.Object(method, path, body);
 }
 
-std::string PathOf(const Options& options) { return "/views/" + UrlEncode(options.name); }
+std::string PathOf(const ViewFlags& options) { return "/views/" + UrlEncode(options.name); }
 
 std::string LineOf(const Json& view) {
   const Json& output = view["output"];
@@ -73,7 +73,7 @@ std::string DetailOf(const Json& view) {
   return out;
 }
 
-Result<std::string> SqlOf(const Options& options) {
+Result<std::string> SqlOf(const ViewFlags& options) {
   if (!options.sql.empty()) return options.sql;
   if (options.file.empty()) {
     return MakeError(ErrorKind::kInvalid, "no SQL: give it with --sql, or with -f FILE");
@@ -83,7 +83,7 @@ Result<std::string> SqlOf(const Options& options) {
   return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
 }
 
-Result<std::string> CreateView(const Options& options) {
+Result<std::string> CreateView(const ViewFlags& options) {
   Json body = {{"name", options.name},
                {"sql", TRY(SqlOf(options))},
                {"mode", options.mode},
@@ -91,30 +91,30 @@ Result<std::string> CreateView(const Options& options) {
   if (options.debounce->count() > 0) body["debounceMs"] = options.debounce_ms;
   if (options.max_wait->count() > 0) body["maxWaitMs"] = options.max_wait_ms;
   if (options.interval_ms > 0) body["intervalMs"] = options.interval_ms;
-  const Json view = TRY(
-      Call(options, "POST", "/views", body.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  const Json view = TRY(CallView(options, "POST", "/views",
+                                 body.dump(-1, ' ', false, Json::error_handler_t::replace)));
   return options.json ? view.dump() + "\n" : DetailOf(view);
 }
 
-Result<std::string> ListViews(const Options& options) {
-  const Json json = TRY(Call(options, "GET", "/views"));
+Result<std::string> ListViews(const ViewFlags& options) {
+  const Json json = TRY(CallView(options, "GET", "/views"));
   std::string out;
   for (const Json& view : json["views"]) out += options.json ? view.dump() + "\n" : LineOf(view);
   return out.empty() && !options.json ? std::string("no views\n") : out;
 }
 
-Result<std::string> ShowView(const Options& options) {
-  const Json view = TRY(Call(options, "GET", PathOf(options)));
+Result<std::string> ShowView(const ViewFlags& options) {
+  const Json view = TRY(CallView(options, "GET", PathOf(options)));
   return options.json ? view.dump() + "\n" : DetailOf(view);
 }
 
 // Until the refresh has ended; an interrupt ends the looking, not the refresh.
-Result<std::string> RefreshView(const Options& options) {
+Result<std::string> RefreshView(const ViewFlags& options) {
   const Json body = {{"full", options.full}};
-  const Json started = TRY(Call(options, "POST", PathOf(options) + "/refresh", body.dump()));
+  const Json started = TRY(CallView(options, "POST", PathOf(options) + "/refresh", body.dump()));
   const std::string id = started.value("workflowId", "");
   while (!options.detach && !Interrupted()) {
-    const Json workflow = TRY(Call(options, "GET", "/workflows/" + UrlEncode(id)));
+    const Json workflow = TRY(CallView(options, "GET", "/workflows/" + UrlEncode(id)));
     const std::string state = workflow.value("state", "");
     if (state == "failed" || state == "cancelled") {
       return MakeError(ErrorKind::kInternal, TextOf(workflow, "errorCode"),
@@ -126,18 +126,18 @@ Result<std::string> RefreshView(const Options& options) {
   return options.json ? started.dump() + "\n" : fmt::format("refresh {}\n", id);
 }
 
-Result<std::string> DropView(const Options& options) {
-  const Json json = TRY(Call(options, "DELETE", PathOf(options)));
+Result<std::string> DropView(const ViewFlags& options) {
+  const Json json = TRY(CallView(options, "DELETE", PathOf(options)));
   return options.json ? json.dump() + "\n" : fmt::format("{} is dropped\n", options.name);
 }
 
-int Run(const Options& options, Result<std::string> (*action)(const Options&)) {
+int Run(const ViewFlags& options, Result<std::string> (*action)(const ViewFlags&)) {
   InstallInterruptHandler();
   const Result<std::string> text = action(options);
   return text.ok() ? WriteStdout(*text) : Fail(text.error());
 }
 
-void AddCreateOptions(CLI::App& create, Options& options) {
+void AddCreateOptions(CLI::App& create, ViewFlags& options) {
   CLI::Option* sql = create.add_option("--sql", options.sql, "One SELECT");
   create.add_option("-f,--file", options.file, "A file that has it")->excludes(sql);
   create.add_flag("--incremental", options.incremental,
@@ -157,9 +157,9 @@ void AddView(CLI::App& root, Chosen& chosen) {
   CLI::App* command =
       root.add_subcommand("view", "Materialised views: SQL in, one Parquet file out");
   command->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ViewFlags>();
   auto add = [&](const char* name, const char* what,
-                 Result<std::string> (*action)(const Options&)) {
+                 Result<std::string> (*action)(const ViewFlags&)) {
     CLI::App* sub = command->add_subcommand(name, what);
     AddTargetOptions(*sub, &options->target);
     sub->add_flag("--json", options->json, "As JSON");
@@ -169,7 +169,7 @@ void AddView(CLI::App& root, Chosen& chosen) {
     return sub;
   };
   auto add_one = [&](const char* name, const char* what,
-                     Result<std::string> (*action)(const Options&)) {
+                     Result<std::string> (*action)(const ViewFlags&)) {
     CLI::App* sub = add(name, what, action);
     sub->add_option("name", options->name, "View")->required();
     return sub;

@@ -14,26 +14,27 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct WorkflowFlags {
   TargetOptions target;
   std::string id, state, kind, before;
   uint32_t limit = 100;
   bool json = false;
 };
 
-Result<Json> Call(const Options& options, const std::string& method, const std::string& path) {
+Result<Json> CallWorkflow(const WorkflowFlags& options, const std::string& method,
+                          const std::string& path) {
   ServerCalls server = TRY(ServerCalls::Find(
       options.target, "no server has the data directory; workflows go on when `varve serve` does"));
   return server.Object(method, path);
 }
 
-std::string LineOf(const Json& workflow) {
+std::string WorkflowLine(const Json& workflow) {
   return fmt::format("{} {:<10} {:<11} {:<11} {}  {}\n", TextOf(workflow, "id"),
                      TextOf(workflow, "kind"), TextOf(workflow, "state"), TextOf(workflow, "step"),
                      TextOf(workflow, "created"), TextOf(workflow, "subject"));
 }
 
-Result<std::string> ListWorkflows(const Options& options) {
+Result<std::string> ListWorkflows(const WorkflowFlags& options) {
   std::string path = fmt::format("/workflows?limit={}", options.limit);
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) path += fmt::format("&{}={}", name, UrlEncode(value));
@@ -41,11 +42,11 @@ Result<std::string> ListWorkflows(const Options& options) {
   add("state", options.state);
   add("kind", options.kind);
   add("before", options.before);
-  const Json json = TRY(Call(options, "GET", path));
+  const Json json = TRY(CallWorkflow(options, "GET", path));
   std::string out;
   const Json workflows = json.value("workflows", Json::array());
   for (const Json& workflow : workflows) {
-    out += options.json ? workflow.dump() + "\n" : LineOf(workflow);
+    out += options.json ? workflow.dump() + "\n" : WorkflowLine(workflow);
   }
   if (options.json) return out;
   if (workflows.empty()) return std::string("no workflows\n");
@@ -55,10 +56,10 @@ Result<std::string> ListWorkflows(const Options& options) {
   return out;
 }
 
-Result<std::string> ShowWorkflow(const Options& options) {
-  const Json json = TRY(Call(options, "GET", "/workflows/" + UrlEncode(options.id)));
+Result<std::string> ShowWorkflow(const WorkflowFlags& options) {
+  const Json json = TRY(CallWorkflow(options, "GET", "/workflows/" + UrlEncode(options.id)));
   if (options.json) return json.dump() + "\n";
-  std::string out = LineOf(json);
+  std::string out = WorkflowLine(json);
   if (json.contains("error")) {
     out += fmt::format("  error {} (attempt {}), next {}: {}\n", TextOf(json, "errorCode"),
                        TextOf(json, "attempts"), TextOf(json, "next"), TextOf(json, "error"));
@@ -73,17 +74,17 @@ Result<std::string> ShowWorkflow(const Options& options) {
 }
 
 template <const char* operation>
-Result<std::string> Operate(const Options& options) {
-  const Json json =
-      TRY(Call(options, "POST", fmt::format("/workflows/{}/{}", UrlEncode(options.id), operation)));
-  return options.json ? json.dump() + "\n" : LineOf(json);
+Result<std::string> Operate(const WorkflowFlags& options) {
+  const Json json = TRY(CallWorkflow(
+      options, "POST", fmt::format("/workflows/{}/{}", UrlEncode(options.id), operation)));
+  return options.json ? json.dump() + "\n" : WorkflowLine(json);
 }
 
 constexpr char kPause[] = "pause", kResume[] = "resume", kRetry[] = "retry", kCancel[] = "cancel";
 
-using Action = Result<std::string> (*)(const Options&);
+using Action = Result<std::string> (*)(const WorkflowFlags&);
 
-int Run(const Options& options, Action action) {
+int Run(const WorkflowFlags& options, Action action) {
   InstallInterruptHandler();
   const Result<std::string> text = action(options);
   return text.ok() ? WriteStdout(*text) : Fail(text.error());
@@ -95,7 +96,7 @@ void AddWorkflow(CLI::App& root, Chosen& chosen) {
   CLI::App* command =
       root.add_subcommand("workflow", "Look into compactions, pause, retry, cancel");
   command->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<WorkflowFlags>();
   auto add = [&](const char* name, const char* what, Action action) {
     CLI::App* sub = command->add_subcommand(name, what);
     AddTargetOptions(*sub, &options->target);

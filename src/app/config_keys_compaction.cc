@@ -6,7 +6,7 @@ namespace {
 CompactionTarget& Target(Config& c) { return c.compaction.target_format; }
 compact::PartitionBy& Partition(Config& c) { return c.compaction.partition_by; }
 
-const ConfigKey kKeys[] = {
+const ConfigKey kCompactionKeys[] = {
     {.name = "compaction.enabled",
      .field = [](Config& c) -> FieldRef { return &c.compaction.enabled; },
      .description =
@@ -115,6 +115,6 @@ const ConfigKey kKeys[] = {
 
 }  // namespace
 
-std::span<const ConfigKey> CompactionKeys() { return kKeys; }
+std::span<const ConfigKey> CompactionKeys() { return kCompactionKeys; }
 
 }  // namespace varve::app

@@ -7,7 +7,7 @@ StoreKind& Store(Config& c) { return c.store.kind; }
 record::LogCodec& Codec(Config& c) { return c.compact.compression; }
 LogLevel& Level(Config& c) { return c.log.level; }
 
-const ConfigKey kKeys[] = {
+const ConfigKey kLakeKeys[] = {
     {.name = "journal.bytes_max",
      .field = [](Config& c) -> FieldRef { return &c.journal.bytes_max; },
      .description = "Disk that the journal may take; input beyond it gets 429 until a flush gives "
@@ -316,6 +316,6 @@ const ConfigKey kKeys[] = {
 
 }  // namespace
 
-std::span<const ConfigKey> LakeKeys() { return kKeys; }
+std::span<const ConfigKey> LakeKeys() { return kLakeKeys; }
 
 }  // namespace varve::app

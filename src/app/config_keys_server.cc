@@ -6,7 +6,7 @@ namespace {
 
 ingest::Durability& Durability(Config& c) { return c.ingest.durability; }
 
-const ConfigKey kKeys[] = {
+const ConfigKey kServerKeys[] = {
     {.name = "data_dir",
      .field = [](Config& c) -> FieldRef { return &c.data_dir; },
      .description = "The data directory: objects lie directly in it, varve's own files in its "
@@ -236,6 +236,6 @@ const ConfigKey kKeys[] = {
 
 }  // namespace
 
-std::span<const ConfigKey> ServerKeys() { return kKeys; }
+std::span<const ConfigKey> ServerKeys() { return kServerKeys; }
 
 }  // namespace varve::app

@@ -3,7 +3,7 @@
 namespace varve::app {
 namespace {
 
-const ConfigKey kKeys[] = {
+const ConfigKey kViewKeys[] = {
     {.name = "view.enabled",
      .field = [](Config& c) -> FieldRef { return &c.view.enabled; },
      .description = "Whether materialised views are kept."},
@@ -70,6 +70,6 @@ const ConfigKey kKeys[] = {
 
 }  // namespace
 
-std::span<const ConfigKey> ViewKeys() { return kKeys; }
+std::span<const ConfigKey> ViewKeys() { return kViewKeys; }
 
 }  // namespace varve::app

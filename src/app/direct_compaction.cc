@@ -98,7 +98,7 @@ Result<std::vector<compact::SourceFile>> DirectCompaction::Sources(
 
 Result<std::string> DirectCompaction::Plan(const compact::CompactionRequest& request) {
   workflow::Workflow nothing;
-  workflow::StepRun step{.workflow = nothing};
+  workflow::StepRun step{.workflow = nothing, .data_json = {}, .stop = {}};
   compact::CompactionOptions options;
   compact::CompactionState state;
   compact::CompactionRun run{request, options, *store_, tables_->Of(request.tenant), step, state};

@@ -14,7 +14,7 @@
 namespace varve::app {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kChunkBytes = 4 << 20;
 

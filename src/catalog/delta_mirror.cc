@@ -14,7 +14,7 @@ namespace {
 namespace ice = table::iceberg;
 namespace dl = table::delta;
 
-const CrashPoint kBegun{"publication.delta_begun"};
+const CrashPoint kDeltaBegun{"publication.delta_begun"};
 const CrashPoint kLevel{"publication.delta_level"};
 
 Error ColumnChanged(const std::string& what) {
@@ -207,7 +207,7 @@ Status BeginDelta(IcebergTables& iceberg, DeltaTables& delta, const std::string&
   dl::Change first = TRY(Difference(iceberg, name, head, nothing, now_ms).Make());
   first.txn = PublicationTxn(kPublicationBegun, now_ms);
   TRY(delta.Create(name, head.metadata.uuid, head.metadata.schema(), {}, first));
-  kBegun.Hit();
+  kDeltaBegun.Hit();
   return {};
 }
 

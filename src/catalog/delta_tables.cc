@@ -28,7 +28,7 @@ constexpr size_t kVersionDigits = 20;
 constexpr size_t kPointerBytesMax = 16 << 20;  // newer writers put the schema into it
 constexpr size_t kListedBehind = 100;
 
-Error NoSuchTable(const TablePlace& place) {
+Error NoSuchDelta(const TablePlace& place) {
   return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
                    fmt::format("there is no Delta table '{}'", place.name()));
 }
@@ -183,7 +183,7 @@ Result<dl::State> DeltaTables::Head(const TablePlace& place, int64_t until) {
                                  place.name(), place.Key("_delta_log/_last_checkpoint"), pointer,
                                  state.version));
   }
-  if (state.version < 0) return NoSuchTable(place);
+  if (state.version < 0) return NoSuchDelta(place);
   return state;
 }
 
@@ -344,7 +344,7 @@ Result<std::vector<DeltaTables::LogEntry>> DeltaTables::History(const std::strin
     entry.removes = commit.removes.size();
     out.push_back(std::move(entry));
   }
-  if (out.empty()) return NoSuchTable(place);
+  if (out.empty()) return NoSuchDelta(place);
   return out;
 }
 

@@ -16,7 +16,7 @@ namespace ice = table::iceberg;
 namespace dl = table::delta;
 
 const CrashPoint kChunkPut{"publication.iceberg_chunk"};
-const CrashPoint kBegun{"publication.iceberg_begun"};
+const CrashPoint kIcebergBegun{"publication.iceberg_begun"};
 
 // "ts_hour" of "data/ts_hour=2026-02-02-14/a.parquet", where that is an hour of a column.
 std::string PartitioningOf(const std::string& path, const table::Schema& schema) {
@@ -238,7 +238,7 @@ Status BeginIceberg(IcebergTables& iceberg, DeltaTables& delta, const std::strin
   }
   const dl::State log = TRY(delta.Load(name));
   TRY(FirstMetadata(iceberg, log, name, wanted).Make());
-  kBegun.Hit();
+  kIcebergBegun.Hit();
   return {};
 }
 

@@ -72,7 +72,7 @@ Error AsError(const RestAnswer& answer, std::string_view doing) {
   return MakeError(kind, std::move(code), fmt::format("{}: the catalog: {}", doing, Words(answer)));
 }
 
-Error NoSuchTable(const TablePlace& place) {
+Error NotInCatalog(const TablePlace& place) {
   return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
                    fmt::format("there is no table '{}' in the catalog", place.name()));
 }
@@ -196,7 +196,7 @@ Result<std::string> RestHeads::TableUrl(const TablePlace& place) {
 
 Result<IcebergHead> RestHeads::Load(const TablePlace& place) {
   const RestAnswer answer = TRY(Ask("GET", TRY(TableUrl(place))));
-  if (answer.status == 404) return NoSuchTable(place);
+  if (answer.status == 404) return NotInCatalog(place);
   if (!IsDone(answer.status)) return AsError(answer, "load '" + place.name() + "'");
   return HeadFrom(answer, "load '" + place.name() + "'");
 }
@@ -331,7 +331,7 @@ class RestHeads::SwapRun {
     // Refused, by what somebody else did, or by what an earlier attempt of this one has done.
     if (unknown_) return LookForIt();
     if (answer->status == 409) return Outcome(PutOutcome::kRejected);
-    if (answer->status == 404) return NoSuchTable(place_);
+    if (answer->status == 404) return NotInCatalog(place_);
     return last_;
   }
 
@@ -371,7 +371,7 @@ Result<PutOutcome> RestHeads::Swap(const TablePlace& place, const IcebergHead& b
 
 Status RestHeads::Drop(const TablePlace& place) {
   const RestAnswer answer = TRY(Ask("DELETE", TRY(TableUrl(place)) + "?purgeRequested=false"));
-  if (answer.status == 404) return NoSuchTable(place);
+  if (answer.status == 404) return NotInCatalog(place);
   if (!IsDone(answer.status)) return AsError(answer, "drop '" + place.name() + "'");
   return {};
 }

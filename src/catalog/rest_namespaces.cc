@@ -14,7 +14,7 @@ using Json = nlohmann::json;
 
 constexpr const char* kFolder = ".namespaces/";
 constexpr const char* kSuffix = ".json";
-constexpr const char* kJson = "application/json";
+constexpr const char* kNamespaceType = "application/json";
 constexpr int kUpdateTries = 16;
 
 Error NoSuchNamespace(const Levels& levels) {
@@ -106,7 +106,7 @@ Status RestNamespaces::Create(const Levels& levels, const Properties& properties
                                  "the namespace '" + JoinLevels(levels) + "' exists");
   if (TRY(Exists(levels))) return exists;
   store::PutOptions options;
-  options.content_type = kJson;
+  options.content_type = kNamespaceType;
   options.precondition = store::Precondition::kIfAbsent;
   const auto put = tables_.iceberg().store().Put(Key(levels), TextOf(properties), options);
   if (put.ok()) return {};
@@ -152,7 +152,7 @@ Result<PropertiesChange> RestNamespaces::Update(const Levels& levels,
       change.updated.push_back(name);
     }
     store::PutOptions options;
-    options.content_type = kJson;
+    options.content_type = kNamespaceType;
     options.precondition =
         head.ok() ? store::Precondition::kIfMatch : store::Precondition::kIfAbsent;
     if (head.ok()) options.if_match_etag = head->etag;

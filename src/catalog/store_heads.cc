@@ -16,7 +16,7 @@ namespace ice = table::iceberg;
 const CrashPoint kAfterMetadata{"iceberg.after_metadata"};
 const CrashPoint kAfterHint{"iceberg.after_hint"};
 
-constexpr const char* kJson = "application/json";
+constexpr const char* kMetadataType = "application/json";
 constexpr int kHintTries = 8;
 constexpr int kDropTries = 32;
 constexpr int64_t kVersionMax = 1'000'000'000;
@@ -37,7 +37,7 @@ bool IsDropped(const IcebergHead& head) {
   return head.metadata.properties.contains(kDroppedProperty);
 }
 
-Error NoSuchTable(const TablePlace& place) {
+Error NoSuchIceberg(const TablePlace& place) {
   return MakeError(ErrorKind::kNotFound, "NO_SUCH_TABLE",
                    fmt::format("there is no Iceberg table '{}'", place.name()));
 }
@@ -97,7 +97,7 @@ Result<int64_t> StoreHeads::HighestListed(const TablePlace& place) {
 Result<IcebergHead> StoreHeads::Last(const TablePlace& place) {
   const int64_t hinted = TRY(Hint(place));
   int64_t version = hinted > 0 ? hinted : TRY(HighestListed(place));
-  if (version == 0) return NoSuchTable(place);
+  if (version == 0) return NoSuchIceberg(place);
   auto bytes = ReadChecked(store_, MetadataKey(place, version));
   if (!bytes.ok() && IsNotFound(bytes.error())) {
     // Old ones may have been cleaned up since the hint was read.
@@ -106,7 +106,7 @@ Result<IcebergHead> StoreHeads::Last(const TablePlace& place) {
       const auto again = ReadChecked(store_, HintKey(place));  // it may have been read wrong
       const int64_t said = again.ok() ? Digits(*again).value_or(0) : version;
       if (said > newest) return MissingMetadata(place, said, newest);
-      if (newest == 0) return NoSuchTable(place);
+      if (newest == 0) return NoSuchIceberg(place);
     }
     version = newest;
     bytes = ReadChecked(store_, MetadataKey(place, version));
@@ -153,7 +153,7 @@ void StoreHeads::MoveHint(const TablePlace& place, int64_t version) {
 
 Result<IcebergHead> StoreHeads::Load(const TablePlace& place) {
   IcebergHead head = TRY(Last(place));
-  if (IsDropped(head)) return NoSuchTable(place);
+  if (IsDropped(head)) return NoSuchIceberg(place);
   return head;
 }
 
@@ -164,7 +164,7 @@ Result<PutOutcome> StoreHeads::Put(const TablePlace& place, int64_t version,
     return MakeError(ErrorKind::kExhausted, "METADATA_TOO_LARGE",
                      "the table's metadata is too large: expire snapshots");
   }
-  return PutNew(store_, MetadataKey(place, version), bytes, kJson);
+  return PutNew(store_, MetadataKey(place, version), bytes, kMetadataType);
 }
 
 Result<IcebergHead> StoreHeads::Create(const TablePlace& place, const ice::TableMetadata& first) {

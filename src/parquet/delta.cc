@@ -13,8 +13,8 @@ namespace {
 
 constexpr uint64_t kValueBytesMax = std::numeric_limits<int32_t>::max();
 
-Error Bad(std::string what) { return MakeError(ErrorKind::kCorrupt, std::move(what)); }
-Error EndsWithin() { return Bad("ends within its values"); }
+Error BadDelta(std::string what) { return MakeError(ErrorKind::kCorrupt, std::move(what)); }
+Error EndsWithin() { return BadDelta("ends within its values"); }
 
 // LEB128, as the format has its numbers.
 Result<uint64_t> TakeVarint(std::span<const uint8_t>& in) {
@@ -26,7 +26,7 @@ Result<uint64_t> TakeVarint(std::span<const uint8_t>& in) {
     if (shift < 64) value |= uint64_t{byte & 0x7fu} << shift;
     if ((byte & 0x80) == 0) return value;
   }
-  return Bad("has a number of more than ten bytes");
+  return BadDelta("has a number of more than ten bytes");
 }
 
 Result<uint64_t> TakeZigZag(std::span<const uint8_t>& in) {
@@ -51,11 +51,11 @@ Status DecodeIntegers(std::span<const uint8_t>& in, uint32_t values, bool exact,
   const uint64_t count = TRY(TakeVarint(in));
   auto last = static_cast<T>(TRY(TakeZigZag(in)));
   if (minis == 0 || minis > block || block % minis != 0 || block / minis % 8 != 0) {
-    return Bad("has delta blocks of an impossible size");
+    return BadDelta("has delta blocks of an impossible size");
   }
   if (count < values || (exact && count > values)) {
-    return Bad("has " + std::to_string(count) + " delta-coded values, the page says " +
-               std::to_string(values));
+    return BadDelta("has " + std::to_string(count) + " delta-coded values, the page says " +
+                    std::to_string(values));
   }
   const uint64_t mini_values = block / minis;
   uint32_t done = 0;
@@ -67,7 +67,7 @@ Status DecodeIntegers(std::span<const uint8_t>& in, uint32_t values, bool exact,
     in = in.subspan(minis);
     for (size_t mini = 0; mini < minis && done < values; ++mini) {
       const uint32_t bits = widths[mini];
-      if (bits > 64) return Bad("has delta-coded values of more than 64 bits");
+      if (bits > 64) return BadDelta("has delta-coded values of more than 64 bits");
       const auto take = static_cast<uint32_t>(std::min<uint64_t>(mini_values, values - done));
       if ((uint64_t{take} * bits + 7) / 8 > in.size()) return EndsWithin();
       for (uint32_t i = 0; i < take; ++i) {
@@ -107,7 +107,7 @@ Result<Buffer> DecodeDeltaLengths(std::span<const uint8_t> bytes, uint32_t value
   size_t at = 0;
   for (uint32_t i = 0; i < values; ++i) {
     const uint32_t length = lengths.As<uint32_t>()[i];
-    if (length > bytes.size()) return Bad("has a value that is longer than the page");
+    if (length > bytes.size()) return BadDelta("has a value that is longer than the page");
     PutLe(reinterpret_cast<char*>(out.data() + at), length);
     if (length > 0) std::memcpy(out.data() + at + 4, bytes.data(), length);
     bytes = bytes.subspan(length);
@@ -125,11 +125,13 @@ Result<Buffer> DecodeDeltaBytes(std::span<const uint8_t> bytes, uint32_t values,
   uint64_t last_length = 0;
   for (uint32_t i = 0; i < values; ++i) {
     const uint64_t prefix = prefixes.As<uint32_t>()[i], suffix = suffixes.As<uint32_t>()[i];
-    if (prefix > last_length) return Bad("has a value that repeats more than the one before it");
-    if (suffix > bytes.size()) return Bad("has a value that is longer than the page");
+    if (prefix > last_length)
+      return BadDelta("has a value that repeats more than the one before it");
+    if (suffix > bytes.size()) return BadDelta("has a value that is longer than the page");
     const uint64_t length = prefix + suffix;
-    if (width > 0 && length != width) return Bad("has a value that is not as long as its type");
-    if (out.size() + length + 4 > kValueBytesMax) return Bad("has more than 2 GiB of values");
+    if (width > 0 && length != width)
+      return BadDelta("has a value that is not as long as its type");
+    if (out.size() + length + 4 > kValueBytesMax) return BadDelta("has more than 2 GiB of values");
     const size_t front = width > 0 ? 0 : 4;
     uint8_t* to = out.Extend(front + length);
     if (front > 0) PutLe(reinterpret_cast<char*>(to), static_cast<uint32_t>(length));
@@ -145,7 +147,7 @@ Result<Buffer> DecodeDeltaBytes(std::span<const uint8_t> bytes, uint32_t values,
 
 Result<Buffer> DecodeByteStreamSplit(std::span<const uint8_t> bytes, uint32_t values,
                                      uint32_t width) {
-  if (bytes.size() != size_t{values} * width) return Bad("is not as long as its values");
+  if (bytes.size() != size_t{values} * width) return BadDelta("is not as long as its values");
   Buffer out;
   out.Resize(bytes.size());
   for (uint32_t byte = 0; byte < width; ++byte) {

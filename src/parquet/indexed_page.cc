@@ -29,7 +29,7 @@ namespace pq = ::parquet;
 
 namespace {
 
-Error Bad(std::string what) { return MakeError(ErrorKind::kCorrupt, std::move(what)); }
+Error BadPage(std::string what) { return MakeError(ErrorKind::kCorrupt, std::move(what)); }
 
 struct Cursor {
   const uint8_t* at;
@@ -44,7 +44,7 @@ bool IsPacked(const PageHeader& header, int codec) {
 
 Status CheckCrc(const PageHeader& header, std::span<const uint8_t> body) {
   if (!header.crc || PageCrc32(body.data(), body.size()) == *header.crc) return {};
-  return Bad("has a checksum that is not that of its bytes");
+  return BadPage("has a checksum that is not that of its bytes");
 }
 
 // The page's bytes, with the levels of version 2 in front as they are.
@@ -73,7 +73,7 @@ Status BitPackedLevels(Cursor& in, int16_t max_level, uint32_t rows, uint8_t* ou
         got = decoder.Decode(static_cast<int>(rows), levels.data());
       },
       ErrorKind::kCorrupt));
-  if (got != static_cast<int>(rows)) return Bad("has fewer levels than rows");
+  if (got != static_cast<int>(rows)) return BadPage("has fewer levels than rows");
   std::copy(levels.begin(), levels.end(), out);
   return {};
 }
@@ -85,11 +85,11 @@ Result<std::span<const uint8_t>> LevelBytes(const PageHeader& header, Cursor& in
     in.at += header.repetition_bytes;
     bytes = {in.at, static_cast<size_t>(header.definition_bytes)};
   } else {
-    if (header.level_encoding != kRle) return Bad("has levels of an unknown encoding");
-    if (in.left() < 4) return Bad("ends within its levels");
+    if (header.level_encoding != kRle) return BadPage("has levels of an unknown encoding");
+    if (in.left() < 4) return BadPage("ends within its levels");
     const auto size = GetLe<uint32_t>(reinterpret_cast<const char*>(in.at));
     in.at += 4;
-    if (size > in.left()) return Bad("has levels that are longer than the page");
+    if (size > in.left()) return BadPage("has levels that are longer than the page");
     bytes = {in.at, size};
   }
   in.at += bytes.size();
@@ -112,7 +112,7 @@ Status IndexLevels(const PageHeader& header, const PageReading& reading, Cursor&
     const auto full = static_cast<uint32_t>(max_level);
     if (IsOneRun(bytes, width, full, page.rows)) return {};
     if (!DecodeHybrid(bytes, width, page.rows, levels.data())) {
-      return Bad("has fewer levels than rows");
+      return BadPage("has fewer levels than rows");
     }
   }
   const uint8_t* at = levels.data();
@@ -122,7 +122,7 @@ Status IndexLevels(const PageHeader& header, const PageReading& reading, Cursor&
     values += at[row] == max_level;
     most = std::max(most, at[row]);
   }
-  if (most > max_level) return Bad("has a level that is too high");
+  if (most > max_level) return BadPage("has a level that is too high");
   page.values = values;
   if (values == page.rows) return {};
   page.value_rows.Resize((size_t{page.rows} + 1) * 4);
@@ -145,9 +145,9 @@ Status IndexByteArrays(const Cursor& in, IndexedPage& page) {
   size_t at = 0;
   for (uint32_t i = 0; i < page.values; ++i) {
     offsets[i] = static_cast<uint32_t>(at);
-    if (size - at < 4) return Bad("ends within value " + std::to_string(i));
+    if (size - at < 4) return BadPage("ends within value " + std::to_string(i));
     const size_t length = GetLe<uint32_t>(bytes + at);
-    if (length > size - at - 4) return Bad("has a value that is longer than the page");
+    if (length > size - at - 4) return BadPage("has a value that is longer than the page");
     at += 4 + length;
   }
   offsets[page.values] = static_cast<uint32_t>(at);
@@ -158,7 +158,7 @@ Status IndexByteArrays(const Cursor& in, IndexedPage& page) {
 Status IndexPlain(const PageReading& reading, const Cursor& in, IndexedPage& page) {
   if (reading.from.is_bytes()) return IndexByteArrays(in, page);
   if (reading.from.physical == pq::Type::BOOLEAN) {
-    if (in.left() < (size_t{page.values} + 7) / 8) return Bad("ends within its values");
+    if (in.left() < (size_t{page.values} + 7) / 8) return BadPage("ends within its values");
     Buffer values;
     values.Resize(page.values);
     for (uint32_t i = 0; i < page.values; ++i) values.data()[i] = in.at[i / 8] >> (i % 8) & 1;
@@ -166,7 +166,8 @@ Status IndexPlain(const PageReading& reading, const Cursor& in, IndexedPage& pag
     page.data = page.bytes.data();
     return {};
   }
-  if (in.left() < size_t{page.values} * reading.from.width) return Bad("ends within its values");
+  if (in.left() < size_t{page.values} * reading.from.width)
+    return BadPage("ends within its values");
   page.data = in.at;
   return {};
 }
@@ -175,30 +176,30 @@ Status IndexIndices(const PageReading& reading, Cursor in, IndexedPage& page) {
   page.has_indices = true;
   page.indices.Resize(size_t{page.values} * 4);
   if (page.values == 0) return {};
-  if (in.left() < 1) return Bad("ends before its dictionary indices");
+  if (in.left() < 1) return BadPage("ends before its dictionary indices");
   const int width = *in.at++;
   auto* indices = page.indices.As<uint32_t>();
   if (!DecodeHybrid({in.at, in.left()}, width, page.values, indices)) {
-    return Bad("ends within its dictionary indices");
+    return BadPage("ends within its dictionary indices");
   }
   uint32_t most = 0;
   for (uint32_t i = 0; i < page.values; ++i) most = std::max(most, indices[i]);
   if (most >= reading.dictionary_entries) {
-    return Bad("has dictionary index " + std::to_string(most) + " of " +
-               std::to_string(reading.dictionary_entries) + " entries");
+    return BadPage("has dictionary index " + std::to_string(most) + " of " +
+                   std::to_string(reading.dictionary_entries) + " entries");
   }
   page.bytes.Free();
   return {};
 }
 
 Status IndexRleBooleans(Cursor in, IndexedPage& page) {
-  if (in.left() < 4) return Bad("ends before its values");
+  if (in.left() < 4) return BadPage("ends before its values");
   const auto size = GetLe<uint32_t>(reinterpret_cast<const char*>(in.at));
-  if (size > in.left() - 4) return Bad("has values that are longer than the page");
+  if (size > in.left() - 4) return BadPage("has values that are longer than the page");
   Buffer values;
   values.Resize(page.values);
   if (!DecodeHybrid({in.at + 4, size}, 1, page.values, values.data())) {
-    return Bad("ends within its values");
+    return BadPage("ends within its values");
   }
   page.bytes = std::move(values);
   page.data = page.bytes.data();
@@ -221,7 +222,7 @@ Result<Buffer> Decoded(const PageReading& reading, int encoding, uint32_t values
   if (encoding == kByteStreamSplit && (number || fixed_bytes)) {
     return DecodeByteStreamSplit(bytes, values, width);
   }
-  return Bad("has an encoding that its type cannot have");
+  return BadPage("has an encoding that its type cannot have");
 }
 
 Status DecodeOther(const PageReading& reading, int encoding, const Cursor& in, IndexedPage& page) {
@@ -286,7 +287,7 @@ Status IndexValues(const PageHeader& header, const PageReading& reading, Cursor 
                    IndexedPage& page) {
   if (header.type == PageType::kDictionary) {
     if (header.encoding != kPlain && header.encoding != kPlainDictionary) {
-      return Bad("is a dictionary of an unknown encoding");
+      return BadPage("is a dictionary of an unknown encoding");
     }
     return IndexPlain(reading, in, page);
   }
@@ -307,7 +308,8 @@ Status IndexValues(const PageHeader& header, const PageReading& reading, Cursor 
     default:
       break;
   }
-  return Bad("has encoding " + std::to_string(header.encoding) + ", which its type cannot have");
+  return BadPage("has encoding " + std::to_string(header.encoding) +
+                 ", which its type cannot have");
 }
 
 }  // namespace
@@ -345,7 +347,7 @@ Result<IndexedPage> IndexBytes(const PageHeader& header, Buffer bytes, const Pag
   IndexedPage page;
   page.bytes = std::move(bytes);
   if (page.bytes.size() != static_cast<size_t>(header.uncompressed_bytes)) {
-    return Bad("is not as long as its header says");
+    return BadPage("is not as long as its header says");
   }
   page.rows = static_cast<uint32_t>(header.values);
   page.values = page.rows;

@@ -1,4 +1,4 @@
-// A row group's columns are read side by side, kBlockRows rows at a time. libparquet gives at most
+// A row group's columns are read side by side, kReadRows rows at a time. libparquet gives at most
 // a page's values a call, which point into that page, so text is copied out before the next call.
 #include "record/event_reader.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 namespace pq = ::parquet;
 
-constexpr int64_t kBlockRows = 1024;
+constexpr int64_t kReadRows = 1024;
 
 // A block of one column: a value for each row, if the row has one.
 class BlockColumn {
@@ -68,11 +68,11 @@ class TypedColumn : public BlockColumn {
   std::vector<std::optional<Kept>> kept_;
 };
 
-using TextColumn = TypedColumn<pq::ByteArrayReader, pq::ByteArray, std::string>;
+using TextReader = TypedColumn<pq::ByteArrayReader, pq::ByteArray, std::string>;
 
 template <auto Member>
 std::unique_ptr<BlockColumn> Text() {
-  return std::make_unique<TextColumn>(
+  return std::make_unique<TextReader>(
       [](const std::string& value, EventRow* out) { out->*Member = std::string_view(value); });
 }
 
@@ -128,8 +128,8 @@ Status ReadGroup(pq::RowGroupReader& group, ColumnMask mask,
     columns.push_back({MakeColumn(static_cast<EventColumn>(i)), std::move(reader), optional});
   }
   const int64_t rows = group.metadata()->num_rows();
-  for (int64_t begin = 0; begin < rows; begin += kBlockRows) {
-    const int64_t count = std::min(kBlockRows, rows - begin);
+  for (int64_t begin = 0; begin < rows; begin += kReadRows) {
+    const int64_t count = std::min(kReadRows, rows - begin);
     for (Open& column : columns) column.block->Read(*column.reader, count, column.optional);
     for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
       EventRow row;

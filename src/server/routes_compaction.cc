@@ -14,7 +14,7 @@
 namespace varve::server {
 namespace {
 
-constexpr uint64_t kBodyBytesMax = 64 * 1024;
+constexpr uint64_t kCompactionBytesMax = 64 * 1024;
 constexpr size_t kNamespacesAskedMax = 100;
 constexpr size_t kPointsDefault = 100;
 
@@ -207,13 +207,13 @@ Result<Response> PostRun(const Compaction& compaction, const Exchange& exchange)
   return JsonResponse(RunJson(dispatched, after, compaction.tracker->options().concurrency_max));
 }
 
-using Call = Result<Response> (*)(const Compaction&, const Exchange&);
+using CompactionCall = Result<Response> (*)(const Compaction&, const Exchange&);
 
 struct Entry {
   Method method;
   const char* path;
   Access access;
-  Call call;
+  CompactionCall call;
 };
 
 constexpr Entry kEntries[] = {
@@ -239,7 +239,7 @@ void AddCompactionRoutes(ServerState& state) {
           return call(compaction, exchange);
         }));
     route.data_namespace = true;
-    if (entry.method != Method::kGet) route.body_bytes_max = kBodyBytesMax;
+    if (entry.method != Method::kGet) route.body_bytes_max = kCompactionBytesMax;
   }
 }
 

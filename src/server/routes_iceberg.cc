@@ -24,7 +24,7 @@ constexpr uint64_t kFormBytesMax = 16 << 10;
 constexpr size_t kPageSizeMax = 1000;
 constexpr int64_t kTokenSeconds = 365 * 86'400;  // as long as its key
 
-struct Call {
+struct IcebergCall {
   Exchange& exchange;
   catalog::RestCatalog& rest;
 
@@ -117,7 +117,7 @@ constexpr const char* kEndpoints[] = {
 };
 
 // There is one warehouse for whoever asks: his namespace's tables, by its name or none.
-Result<Response> GetConfig(Call& call) {
+Result<Response> GetConfig(IcebergCall& call) {
   const std::string_view asked = call.exchange.Param("warehouse");
   if (!asked.empty() && asked != "varve" && asked != call.exchange.ns.name()) {
     return MakeError(
@@ -131,7 +131,7 @@ Result<Response> GetConfig(Call& call) {
   return JsonResponse(DumpJson(json));
 }
 
-Result<Response> ListNamespaces(Call& call) {
+Result<Response> ListNamespaces(IcebergCall& call) {
   const std::string_view parent = call.exchange.Param("parent");
   catalog::Levels levels;
   if (!parent.empty()) levels = TRY(catalog::ParseLevels(parent));
@@ -144,7 +144,7 @@ Result<Response> ListNamespaces(Call& call) {
   return JsonResponse(DumpJson(json));
 }
 
-Result<Response> CreateNamespace(Call& call) {
+Result<Response> CreateNamespace(IcebergCall& call) {
   const auto body = TRY(BodyObject(call.exchange));
   const catalog::Levels levels = TRY(TextsIn(body, "namespace"));
   const catalog::Properties properties = TRY(PropertiesIn(body, "properties"));
@@ -155,7 +155,7 @@ Result<Response> CreateNamespace(Call& call) {
   return JsonResponse(DumpJson(json));
 }
 
-Result<Response> LoadNamespace(Call& call) {
+Result<Response> LoadNamespace(IcebergCall& call) {
   const auto levels = call.levels();
   if (!levels.ok()) {
     return MakeError(ErrorKind::kNotFound, "NO_SUCH_NAMESPACE", levels.error().message);
@@ -168,12 +168,12 @@ Result<Response> LoadNamespace(Call& call) {
   return JsonResponse(DumpJson(json));
 }
 
-Result<Response> DropNamespace(Call& call) {
+Result<Response> DropNamespace(IcebergCall& call) {
   TRY(call.rest.namespaces().Drop(TRY(call.levels())));
   return NoContent();
 }
 
-Result<Response> UpdateNamespace(Call& call) {
+Result<Response> UpdateNamespace(IcebergCall& call) {
   const auto body = TRY(BodyObject(call.exchange));
   const auto removals = TRY(TextsIn(body, "removals"));
   const catalog::Properties updates = TRY(PropertiesIn(body, "updates"));
@@ -192,7 +192,7 @@ Result<Response> UpdateNamespace(Call& call) {
   return JsonResponse(DumpJson(json));
 }
 
-Result<Response> ListTables(Call& call) {
+Result<Response> ListTables(IcebergCall& call) {
   auto tables = TRY(call.rest.namespaces().Tables(TRY(call.levels())));
   const std::string next =
       TRY(CutPage(call.exchange, tables, [](const auto& one) { return one.name; }));
@@ -220,7 +220,7 @@ Response TableResponse(const catalog::IcebergHead& head) {
   return TableResponse(head, ice::WriteMetadata(head.metadata));
 }
 
-Result<Response> LoadTable(Call& call) {
+Result<Response> LoadTable(IcebergCall& call) {
   const catalog::IcebergHead head = TRY(call.rest.Load(TRY(call.identifier())));
   if (call.head_only()) return NoContent();
   const std::string_view snapshots = call.exchange.Param("snapshots");
@@ -243,35 +243,35 @@ Result<Response> LoadTable(Call& call) {
   return response;
 }
 
-Result<Response> CreateTable(Call& call) {
+Result<Response> CreateTable(IcebergCall& call) {
   return TableResponse(TRY(call.rest.Create(TRY(call.levels()), call.exchange.body)));
 }
 
-Result<Response> CommitTable(Call& call) {
+Result<Response> CommitTable(IcebergCall& call) {
   return TableResponse(TRY(call.rest.Commit(TRY(call.identifier()), call.exchange.body)));
 }
 
 // Asked to purge or not: the table is gone at once, its files when orphans are removed.
-Result<Response> DropTable(Call& call) {
+Result<Response> DropTable(IcebergCall& call) {
   TRY(call.rest.Drop(TRY(call.identifier())));
   return NoContent();
 }
 
-Result<Response> RegisterTable(Call& call) {
+Result<Response> RegisterTable(IcebergCall& call) {
   return TableResponse(TRY(call.rest.Register(TRY(call.levels()), call.exchange.body)));
 }
 
-Result<Response> RenameTable(Call&) {
+Result<Response> RenameTable(IcebergCall&) {
   return MakeError(ErrorKind::kInvalid, "UNSUPPORTED",
                    "a table's name is where its files are: it cannot be renamed");
 }
 
-Result<Response> CommitTransaction(Call& call) {
+Result<Response> CommitTransaction(IcebergCall& call) {
   TRY(call.rest.CommitTransaction(call.exchange.body));
   return NoContent();
 }
 
-Result<Response> TakeMetrics(Call&) { return NoContent(); }
+Result<Response> TakeMetrics(IcebergCall&) { return NoContent(); }
 
 Response OAuthError(int status, std::string_view error, std::string_view description) {
   Json json;
@@ -304,11 +304,11 @@ Response GiveToken(ServerState& state, const Exchange& exchange) {
   return JsonResponse(DumpJson(json));
 }
 
-using Action = Result<Response> (*)(Call&);
+using Action = Result<Response> (*)(IcebergCall&);
 
 void Answer(ServerState& state, const ExchangePtr& exchange, Action action) {
   catalog::RestCatalog rest(state.services.tables->Of(exchange->ns));
-  Call call{*exchange, rest};
+  IcebergCall call{*exchange, rest};
   auto answer = action(call);
   exchange->Reply(answer.ok() ? std::move(*answer) : IcebergErrorResponse(answer.error()));
 }

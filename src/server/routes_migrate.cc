@@ -16,7 +16,7 @@ using workflow::Workflow;
 using workflow::WorkflowState;
 using workflow::WorkflowStore;
 
-constexpr uint64_t kBodyBytesMax = 1 << 20;
+constexpr uint64_t kMigrationBytesMax = 1 << 20;
 constexpr size_t kHistoryMax = 10;
 
 std::string_view StatusOf(const Workflow& workflow, const compact::MigrationState& state) {
@@ -162,10 +162,10 @@ void AddMigrationRoutes(ServerState& state) {
           return call(services, exchange);
         }));
   };
-  add(Method::kPost, "/migrate", Access::kAdmin, Start).body_bytes_max = kBodyBytesMax;
+  add(Method::kPost, "/migrate", Access::kAdmin, Start).body_bytes_max = kMigrationBytesMax;
   add(Method::kGet, "/migrate", Access::kQuery, Show);
   add(Method::kGet, "/migrate/status", Access::kQuery, Show);
-  add(Method::kPost, "/migrate/cancel", Access::kAdmin, Cancel).body_bytes_max = kBodyBytesMax;
+  add(Method::kPost, "/migrate/cancel", Access::kAdmin, Cancel).body_bytes_max = kMigrationBytesMax;
   add(Method::kGet, "/migrate/jobs", Access::kQuery, History);
 }
 

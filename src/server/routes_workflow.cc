@@ -16,7 +16,7 @@ using workflow::Workflow;
 using workflow::WorkflowStore;
 
 constexpr uint32_t kRowsDefault = 100, kRowsMax = 1000;
-constexpr uint64_t kBodyBytesMax = 1 << 10;
+constexpr uint64_t kOperationBytesMax = 1 << 10;
 
 Json WorkflowJson(const Workflow& workflow) {
   Json json = {{"id", workflow.id},
@@ -108,7 +108,7 @@ void AddWorkflowRoutes(ServerState& state) {
         [&services = state.services, operation](const Exchange& e) {
           return Operate(services, operation, e);
         })
-        .body_bytes_max = kBodyBytesMax;  // many clients send "{}"
+        .body_bytes_max = kOperationBytesMax;  // many clients send "{}"
   }
 }
 

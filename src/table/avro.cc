@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kMagic("Obj\1", 4);
 constexpr size_t kSyncBytes = 16, kBlockBytes = size_t{64} << 10;
-constexpr int kDepthMax = 64;
+constexpr int kValueDepthMax = 64;
 constexpr int64_t kMetadataEntriesMax = 1'000;
 // A record of no bytes can be repeated without end; Iceberg has none.
 constexpr int64_t kEmptyItemsMax = 1'000'000;
@@ -199,7 +199,7 @@ bool AvroDecoder::Items(const AvroSchema& schema,
 }
 
 bool AvroDecoder::Skip(const AvroSchema& schema, int depth) {
-  if (depth > kDepthMax) return Fail();
+  if (depth > kValueDepthMax) return Fail();
   int64_t number = 0;
   bool flag = false;
   std::string_view bytes;

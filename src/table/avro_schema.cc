@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kDepthMax = 64;
+constexpr int kNestingMax = 64;
 constexpr size_t kSchemaBytesMax = size_t{16} << 20, kNodesMax = 100'000;
 
 Error BadSchema(std::string_view what) {
@@ -26,7 +26,7 @@ constexpr std::pair<std::string_view, AvroKind> kPrimitives[] = {
 class Parser {
  public:
   Result<std::unique_ptr<AvroSchema>> Parse(const Json& json, int depth) {
-    if (depth > kDepthMax || ++nodes_ > kNodesMax) return BadSchema("is too deep or too large");
+    if (depth > kNestingMax || ++nodes_ > kNodesMax) return BadSchema("is too deep or too large");
     if (json.is_string()) return Named(json.get_ref<const std::string&>(), depth);
     if (json.is_array()) return Union(json, depth);
     if (!json.is_object()) return BadSchema("a type is neither text, list nor object");

@@ -248,7 +248,8 @@ Result<Next> RefreshWorkflow::RunStatement(StepRun& run) {
   const Contents& contents = input->contents();
   const bool full = plan.type == RefreshPlan::Type::kFull;
   const bool few = contents.sources.size() + contents.files.size() <= options_.account_files_max;
-  RefreshState state{.revision = view.revision};
+  RefreshState state;
+  state.revision = view.revision;
   state.output.etag = put.etag;
   state.output.basis = contents.basis;
   state.output.exact = counts && few && answer->left_out.empty() && (contents.exact || !full);

@@ -85,7 +85,9 @@ TEST(IngestRun, ARefusedLineIsToldWithItsNumberAndItsNeighboursAreStored) {
 
 TEST(IngestRun, StopAtABadLineStoresNothingOfItsBatch) {
   RealServer server;
-  Ran ran = Ingest(server, Lines(3) + "{\"type\":1}\n", {.stop_on_bad = true});
+  SenderOptions options;
+  options.stop_on_bad = true;
+  Ran ran = Ingest(server, Lines(3) + "{\"type\":1}\n", options);
   ASSERT_FALSE(ran.done.ok());
   EXPECT_EQ(ran.done.error().code, "BAD_EVENT");
   EXPECT_THAT(ran.done.error().message, HasSubstr("line 4"));

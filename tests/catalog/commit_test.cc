@@ -25,12 +25,6 @@ Fault At(FaultKind kind, const std::string& key_prefix, uint32_t times = 1,
   return fault;
 }
 
-template <typename T>
-void ExpectCode(const Result<T>& result, const std::string& code) {
-  ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().code, code) << result.error().message;
-}
-
 std::set<std::string> KeysOf(const SnapshotFiles& files) {
   std::set<std::string> keys;
   for (const auto& file : files.files) keys.insert(file.path);

@@ -12,12 +12,6 @@ namespace {
 
 namespace ice = table::iceberg;
 
-template <typename T>
-void ExpectCode(const Result<T>& result, const std::string& code) {
-  ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().code, code) << result.error().message;
-}
-
 const Identifier kTable{{"default"}, "t"};
 
 // A commit of the head to itself with a property more: no snapshot, nothing that conflicts.
@@ -226,7 +220,9 @@ TEST(RestCatalog, NoCommitIsLostOrDoneTwiceWhateverFailsAndWhoeverRaces) {
       racing = false;
       const bool said_done = lab.rest.Commit(kTable, request).ok();
       const bool is_done = clean.Load("t")->metadata.FindSnapshot(id) != nullptr;
-      if (said_done) ASSERT_TRUE(is_done) << seed;
+      if (said_done) {
+        ASSERT_TRUE(is_done) << seed;
+      }
       if (is_done) ++done, ++expected;
     }
     lab.racing.before_commit = nullptr;

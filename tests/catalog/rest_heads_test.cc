@@ -13,12 +13,6 @@ namespace {
 
 namespace ice = table::iceberg;
 
-template <typename T>
-void ExpectCode(const Result<T>& result, const std::string& code) {
-  ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().code, code) << result.error().message;
-}
-
 RestAnswer Refusal(int status) {
   return {status,
           R"({"error":{"message":"so it is","type":"x","code":)" + std::to_string(status) + "}}"};

@@ -135,6 +135,12 @@ struct Lab {
   LakeTables tables{iceberg, delta};
 };
 
+template <typename T>
+void ExpectCode(const Result<T>& result, const std::string& code) {
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, code) << result.error().message;
+}
+
 inline Formats Both() {
   Formats formats;
   formats.iceberg = formats.delta = true;

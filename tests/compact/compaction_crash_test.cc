@@ -28,7 +28,7 @@ enum class Way { kAppend, kReplace, kCancel };
 
 // A window that waits to be compacted; kReplace: its files are in the table already; kCancel: it is
 // to be undone when it is about to commit.
-std::string Prepare(const TempDir& dir, Way way, RowCounts& expected) {
+std::string Prepare(const TempDir& dir, Way way, Multiset& expected) {
   ManualClock clock(kWindow + 2 * kHourMs);
   const auto store = OpenStore(dir, clock);
   CompactionLab lab(*store, dir.path(), clock, false);
@@ -65,20 +65,20 @@ bool RunAndDieAt(const TempDir& dir, const std::string& armed) {
 
 bool HasTable(CompactionLab& lab) { return lab.tables.FormatsOf("users")->any(); }
 
-void ExpectBeforeOrAfter(const TempDir& dir, Way way, const RowCounts& expected,
+void ExpectBeforeOrAfter(const TempDir& dir, Way way, const Multiset& expected,
                          const std::string& armed) {
   ManualClock clock(kWindow + 4 * kHourMs);
   const auto store = OpenStore(dir, clock);
   CompactionLab lab(*store, dir.path(), clock, false, 3);
-  const RowCounts now = HasTable(lab) ? lab.IcebergRows() : RowCounts();
-  const bool before = now == (way == Way::kReplace ? expected : RowCounts());
+  const Multiset now = HasTable(lab) ? lab.IcebergRows() : Multiset();
+  const bool before = now == (way == Way::kReplace ? expected : Multiset());
   EXPECT_TRUE(before || (now == expected && way != Way::kCancel)) << armed;
   if (before && way != Way::kReplace) {
     EXPECT_EQ(lab.Keys("data/").size(), 4u) << armed;
   }
 }
 
-void ExpectItEnds(const TempDir& dir, Way way, const std::string& id, const RowCounts& expected,
+void ExpectItEnds(const TempDir& dir, Way way, const std::string& id, const Multiset& expected,
                   const std::string& armed) {
   ManualClock clock(kWindow + 5 * kHourMs);
   const auto store = OpenStore(dir, clock);
@@ -114,7 +114,7 @@ void AtEveryPoint(Way way, const std::set<std::string>& must_reach) {
     for (int hit = 1; hit <= kHitsMax; ++hit) {
       const std::string armed = std::string(point) + ":" + std::to_string(hit);
       const TempDir dir;
-      RowCounts expected;
+      Multiset expected;
       const std::string id = Prepare(dir, way, expected);
       if (!RunAndDieAt(dir, armed)) break;
       reached.insert(std::string(point));

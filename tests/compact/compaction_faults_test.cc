@@ -24,7 +24,7 @@ bool FaultAt(StoreCall call, FaultKind kind, uint32_t skip) {
   const auto random = SeededRandom(skip + 1);
   store::FaultyStore faulty(memory, *random);
   CompactionLab lab(faulty, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   const auto sources = lab.PutWindow(2, 2, expected);
   store::Fault fault;
   fault.kind = kind;
@@ -81,7 +81,7 @@ TEST(CompactionFaultsByChance, ManySeedsEndWithEachRowOnce) {
     const auto random = SeededRandom(seed);
     store::FaultyStore faulty(memory, *random);
     CompactionLab lab(faulty, dir.path(), clock, true, seed);
-    RowCounts expected;
+    Multiset expected;
     const auto sources = lab.PutWindow(2, 2, expected);
     const std::tuple<StoreCall, FaultKind, uint32_t> chances[] = {
         {StoreCall::kPut, FaultKind::kSucceedThenUnknown, 30},

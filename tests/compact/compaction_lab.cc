@@ -44,7 +44,7 @@ std::shared_ptr<arrow::Array> Column(std::shared_ptr<arrow::DataType> type,
   return builder->Finish().ValueOrDie();
 }
 
-void AddFile(store::ObjectStore& store, const std::string& key, RowCounts& counts) {
+void AddFile(store::ObjectStore& store, const std::string& key, Multiset& counts) {
   const auto bytes = store.Get(key);
   ASSERT_TRUE(bytes.ok()) << key << ": " << bytes.error().message;
   AddRows(*bytes, counts);
@@ -106,7 +106,7 @@ std::string ParquetOf(const TestFile& file) {
   return sink->Finish().ValueOrDie()->ToString();
 }
 
-void AddRows(const std::string& parquet, RowCounts& counts) {
+void AddRows(const std::string& parquet, Multiset& counts) {
   auto input = std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(parquet));
   auto reader = ::parquet::arrow::OpenFile(input, arrow::default_memory_pool()).ValueOrDie();
   const auto table = reader->ReadTable().ValueOrDie()->CombineChunks().ValueOrDie();
@@ -217,7 +217,7 @@ SourceFile CompactionLab::Put(const std::string& key, const TestFile& file) {
   return PutBytes(key, ParquetOf(file));
 }
 
-std::vector<SourceFile> CompactionLab::PutWindow(int writers, int files, RowCounts& expected) {
+std::vector<SourceFile> CompactionLab::PutWindow(int writers, int files, Multiset& expected) {
   std::vector<SourceFile> sources;
   for (int writer = 0; writer < writers; ++writer) {
     for (int file = 0; file < files; ++file) {
@@ -284,8 +284,8 @@ void CompactionLab::RunUntil(const std::string& id, std::string_view step) {
   }
 }
 
-RowCounts CompactionLab::IcebergRows(const std::string& name) {
-  RowCounts counts;
+Multiset CompactionLab::IcebergRows(const std::string& name) {
+  Multiset counts;
   const auto head = iceberg.Load(name);
   EXPECT_TRUE(head.ok()) << head.error().message;
   if (!head.ok() || head->metadata.current() == nullptr) return counts;
@@ -301,16 +301,16 @@ RowCounts CompactionLab::IcebergRows(const std::string& name) {
   return counts;
 }
 
-RowCounts CompactionLab::Rows(const std::string& name) {
-  RowCounts counts;
+Multiset CompactionLab::Rows(const std::string& name) {
+  Multiset counts;
   const auto files = catalog::FilesAsOf(tables, name, {});
   EXPECT_TRUE(files.ok()) << files.error().message;
   for (const auto& file : files->files) AddFile(store, file.path, counts);
   return counts;
 }
 
-RowCounts CompactionLab::DeltaRows(const std::string& name) {
-  RowCounts counts;
+Multiset CompactionLab::DeltaRows(const std::string& name) {
+  Multiset counts;
   const auto loaded = delta.Load(name);
   EXPECT_TRUE(loaded.ok()) << loaded.error().message;
   for (const auto& item : loaded->files) {

@@ -25,7 +25,7 @@ inline constexpr int64_t kWindow = 1'770'040'800'000;  // 2026-02-02T14:00:00Z
 inline constexpr int64_t kHourMs = 3'600'000;
 
 // "ts|id|n" → how often.
-using RowCounts = std::map<std::string, int>;
+using Multiset = std::map<std::string, int>;
 
 struct TestRow {
   int64_t ts_ms = 0;
@@ -44,7 +44,7 @@ struct TestFile {
 };
 std::string ParquetOf(const TestFile& file);
 // As ParquetOf made it, ts in any unit.
-void AddRows(const std::string& parquet, RowCounts& counts);
+void AddRows(const std::string& parquet, Multiset& counts);
 
 // Keeps what it is told, in the transaction it is told in.
 class TestAccount : public SourceAccount {
@@ -69,7 +69,7 @@ struct CompactionLab {
   SourceFile Put(const std::string& key, const TestFile& file);
   SourceFile PutBytes(const std::string& key, const std::string& bytes);
   // writers × files, of rows in two hours, some not sorted; what they have is added to expected.
-  std::vector<SourceFile> PutWindow(int writers, int files, RowCounts& expected);
+  std::vector<SourceFile> PutWindow(int writers, int files, Multiset& expected);
 
   CompactionRequest Request(std::vector<SourceFile> sources, catalog::Formats formats);
   std::string Start(const CompactionRequest& request);
@@ -79,9 +79,9 @@ struct CompactionLab {
   // Runs until the next step is this one.
   void RunUntil(const std::string& id, std::string_view step);
 
-  RowCounts Rows(const std::string& name = "users");  // of the format that is read
-  RowCounts IcebergRows(const std::string& name = "users");
-  RowCounts DeltaRows(const std::string& name = "users");
+  Multiset Rows(const std::string& name = "users");  // of the format that is read
+  Multiset IcebergRows(const std::string& name = "users");
+  Multiset DeltaRows(const std::string& name = "users");
   std::vector<std::string> Keys(const std::string& prefix);
   workflow::Workflow Get(const std::string& id) { return workflows->Get(id).value(); }
   CompactionState State(const std::string& id) {

@@ -135,7 +135,7 @@ struct Race {
   ExpiryWorkflow expiry;
   MigrationWorkflow migration;
   std::unique_ptr<workflow::Engine> engine;
-  RowCounts expected;
+  Multiset expected;
   std::vector<std::string> appended;
   catalog::Formats formats_;
 };

@@ -75,7 +75,7 @@ class CompactionTest : public ::testing::Test {
   store::MemoryStore store{clock};
   TempDir dir;
   CompactionLab lab{store, dir.path(), clock, true};
-  RowCounts expected;
+  Multiset expected;
 };
 
 TEST_F(CompactionTest, TheRowsOfAWindowComeIntoBothFormatsAndTheSourcesGo) {
@@ -307,7 +307,7 @@ TEST_F(CompactionTest, ASourceThatAnotherCommitTookIsLeftToIt) {
   deleted.removed.emplace_back();
   deleted.removed.back().path = sources[1].key;
   ASSERT_TRUE(lab.tables.Commit("users", deleted).ok());
-  const RowCounts others = lab.IcebergRows();
+  const Multiset others = lab.IcebergRows();
   lab.Drain();
   EXPECT_EQ(lab.Get(id).state, WorkflowState::kSucceeded) << lab.Get(id).error;
   EXPECT_EQ(lab.IcebergRows(), others);
@@ -396,7 +396,7 @@ TEST_F(CompactionTest, ADeltaTableWithPartitionColumnsTakesNoFiles) {
 TEST_F(CompactionTest, TwoWorkflowsOnOneTableBothCommit) {
   std::vector<std::string> ids;
   for (int i = 0; i < 2; ++i) {
-    RowCounts rows;
+    Multiset rows;
     const TestFile file{.rows = {{kWindow, "f" + std::to_string(i), i}}};
     ++expected[TextOf(file.rows[0])];
     const std::string key = "data/users/f" + std::to_string(i) + ".parquet";
@@ -453,7 +453,7 @@ TEST_F(CompactionTest, CancelledAfterTheCommitItGoesOn) {
 TEST_F(CompactionTest, PlainFilesGoByTheirRowsHour) {
   const auto sources = lab.PutWindow(2, 2, expected);
   Compact(lab.Request(sources, {}));
-  RowCounts rows;
+  Multiset rows;
   const auto keys = lab.Keys("data/");
   ASSERT_EQ(keys.size(), 2u);
   EXPECT_THAT(keys[0], HasSubstr("data/users/year=2026/month=02/day=02/hour=14/compacted-"));

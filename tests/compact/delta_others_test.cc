@@ -84,7 +84,7 @@ class OthersTest : public ::testing::Test {
   InterruptedStore store{clock};
   TempDir dir;
   CompactionLab lab{store, dir.path(), clock, true};
-  RowCounts expected;
+  Multiset expected;
 };
 
 TEST_F(OthersTest, WhatTheyAppendedComesIntoIceberg) {
@@ -138,7 +138,7 @@ TEST_F(OthersTest, WhoCommitsWhileACompactionDoesIsNotPassedOver) {
 
 TEST_F(OthersTest, WhatCannotComeIntoIcebergIsForAnOperator) {
   Compact("a");
-  const RowCounts before = expected;
+  const Multiset before = expected;
   const dl::TableInfo as_it_was = lab.delta.Load("users")->table;
   dl::Commit commit;
   commit.table = as_it_was;

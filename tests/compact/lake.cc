@@ -58,7 +58,7 @@ std::string RawBytes(const std::vector<std::string>& items) {
 
 std::vector<std::string> MessagesOf(const std::string& parquet_bytes) {
   auto file = std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(parquet_bytes));
-  auto reader = parquet::arrow::OpenFile(file, arrow::default_memory_pool()).ValueOrDie();
+  auto reader = ::parquet::arrow::OpenFile(file, arrow::default_memory_pool()).ValueOrDie();
   const std::shared_ptr<arrow::Table> table = reader->ReadTable().ValueOrDie();
   const auto column = table->GetColumnByName("message");
   CHECK(column != nullptr);

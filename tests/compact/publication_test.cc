@@ -44,7 +44,7 @@ catalog::TableShape ShapeOfTimes() {
 }
 
 // A file of the window's first hour, which lies where the table's files do.
-std::string PutFile(CompactionLab& lab, const std::string& name, RowCounts& expected) {
+std::string PutFile(CompactionLab& lab, const std::string& name, Multiset& expected) {
   TestFile file;
   for (int i = 0; i < 3; ++i) {
     file.rows.push_back({kWindow + i, name, i});
@@ -55,7 +55,7 @@ std::string PutFile(CompactionLab& lab, const std::string& name, RowCounts& expe
   return key;
 }
 
-void Append(CompactionLab& lab, const std::string& name, RowCounts& expected) {
+void Append(CompactionLab& lab, const std::string& name, Multiset& expected) {
   const std::string key = PutFile(lab, name, expected);
   const auto done = catalog::RegisterFiles(lab.tables, "users", {key}, InPlace({}));
   ASSERT_TRUE(done.ok()) << done.error().message;
@@ -79,7 +79,7 @@ Status Replace(CompactionLab& lab, const std::string& old_key, const std::string
 
 // A window of its own, which waits to be compacted.
 std::vector<SourceFile> PutSources(CompactionLab& lab, const std::string& name,
-                                   RowCounts& expected) {
+                                   Multiset& expected) {
   std::vector<SourceFile> sources;
   for (int i = 0; i < 3; ++i) {
     TestFile file;
@@ -100,14 +100,14 @@ std::vector<std::string> TableKeys(CompactionLab& lab) {
 }
 
 // A table of one format with two hours of merged files, and one that was registered.
-void MakeTable(CompactionLab& lab, catalog::Formats first, RowCounts& expected) {
+void MakeTable(CompactionLab& lab, catalog::Formats first, Multiset& expected) {
   lab.Start(lab.Request(lab.PutWindow(2, 2, expected), first));
   lab.Drain();
   Append(lab, "first", expected);
   ASSERT_EQ(*lab.tables.FormatsOf("users"), first);
 }
 
-void ExpectBoth(CompactionLab& lab, const RowCounts& expected, const std::string& when) {
+void ExpectBoth(CompactionLab& lab, const Multiset& expected, const std::string& when) {
   EXPECT_EQ(*lab.tables.FormatsOf("users"), BothFormats()) << when;
   EXPECT_EQ(lab.Rows(), expected) << when;
   EXPECT_EQ(lab.IcebergRows(), expected) << when;
@@ -130,7 +130,7 @@ TEST_P(Publication, HasTheSameFilesAndThenEveryCommit) {
   ManualClock clock(kWindow + 2 * kHourMs);
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   MakeTable(lab, first_, expected);
   const auto files = lab.Keys("catalog/users/data/");
   const auto published = Publish(lab, other_);
@@ -158,7 +158,7 @@ TEST_P(Publication, OfPartitionedFilesKeepsTheirPartitions) {
   ManualClock clock(kWindow + 2 * kHourMs);
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   MakeTable(lab, first_, expected);
   ASSERT_TRUE(Publish(lab, other_).ok());
   const auto head = lab.iceberg.Load("users");
@@ -175,7 +175,7 @@ TEST_P(Publication, LosesNoCommitThatComesBetween) {
     store::MemoryStore memory(clock);
     catalog::RacingStore racing(memory);
     CompactionLab lab(racing, dir.path(), clock, true);
-    RowCounts expected;
+    Multiset expected;
     MakeTable(lab, first_, expected);
     // A file whose rows the other writer moves to another one.
     Append(lab, "moved", expected);
@@ -211,7 +211,7 @@ TEST_P(Publication, IsFoundByCommitsThatWereUnderWay) {
     store::MemoryStore memory(clock);
     catalog::RacingStore racing(memory);
     CompactionLab lab(racing, dir.path(), clock, true);
-    RowCounts expected;
+    Multiset expected;
     MakeTable(lab, first_, expected);
     const std::string id = lab.Start(lab.Request(PutSources(lab, "window", expected), first_));
     lab.RunUntil(id, "commit");
@@ -241,7 +241,7 @@ TEST(PublicationOfIceberg, BringsWhatItsCommitsAreKnownBy) {
   ManualClock clock(kWindow + 2 * kHourMs);
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   MakeTable(lab, Iceberg(), expected);
   Append(lab, "old", expected);
   const std::string next = "catalog/users/data/new.parquet";
@@ -268,7 +268,7 @@ TEST_P(Publication, OfMillisecondTimestampsIsRefused) {
   ManualClock clock(kWindow + 2 * kHourMs);
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   MakeTable(lab, first_, expected);
   ExpectRefused(lab, other_, "UNREADABLE_COLUMN");
 }
@@ -278,7 +278,7 @@ TEST_P(Publication, WaitsForACleaner) {
   ManualClock clock(kWindow + 2 * kHourMs);
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   MakeTable(lab, first_, expected);
   const auto lease = catalog::Lease::Take(
       memory, clock, catalog::MaintenanceLeaseKey(lab.iceberg.Place("users")), 60'000);
@@ -343,7 +343,7 @@ TEST(PublicationOfIceberg, OfWhatDeltaCannotHaveIsRefused) {
   ManualClock clock(kWindow + 2 * kHourMs);
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   lab.Put("data/elsewhere.parquet", {.rows = {{kWindow, "x", 1}}});
   ASSERT_TRUE(
       catalog::RegisterFiles(lab.tables, "users", {"data/elsewhere.parquet"}, InPlace(Iceberg()))
@@ -385,7 +385,7 @@ TEST(PublicationOfIceberg, OfColumnsThatWereOtherOnesIsRefused) {
     ManualClock clock(kWindow + 2 * kHourMs);
     store::MemoryStore memory(clock);
     CompactionLab lab(memory, dir.path(), clock, true);
-    RowCounts expected;
+    Multiset expected;
     MakeTable(lab, Iceberg(), expected);
     Reshape(lab, change);
     ExpectRefused(lab, Delta(), "COLUMN_CHANGED", {.accept_problems = true});
@@ -398,7 +398,7 @@ TEST(PublicationOfDelta, TakesTheFieldIdsOfItsFiles) {
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
   TestFile file{.rows = {{kWindow, "x", 1}, {kWindow + 1, "y", 2}}, .field_ids = true};
-  RowCounts expected;
+  Multiset expected;
   for (const TestRow& row : file.rows) ++expected[TextOf(row)];
   lab.Put("catalog/users/data/ids.parquet", file);
   ASSERT_TRUE(catalog::RegisterFiles(lab.tables, "users", {"catalog/users/data/ids.parquet"},
@@ -421,7 +421,7 @@ TEST(PublicationOfDelta, OfMoreFilesThanAChunkIsOneSnapshot) {
   ManualClock clock(kWindow + 2 * kHourMs);
   store::MemoryStore memory(clock);
   CompactionLab lab(memory, dir.path(), clock, true);
-  RowCounts expected;
+  Multiset expected;
   const std::string bytes = ParquetOf({.rows = {{kWindow, "x", 1}}});
   std::vector<std::string> keys;
   constexpr size_t kFiles = 2 * catalog::kMirrorChunkFiles + 7;
@@ -469,7 +469,7 @@ TEST_P(Publication, GoesOnAfterACrashAnywhere) {
     for (int hit = 1; hit <= 3; ++hit) {
       const std::string armed = std::string(point) + ":" + std::to_string(hit);
       const TempDir dir;
-      RowCounts expected;
+      Multiset expected;
       ManualClock clock(kWindow + 2 * kHourMs);
       const auto store = OpenLake(dir, clock);
       CompactionLab lab(*store, dir.path(), clock, true);
@@ -502,7 +502,7 @@ TEST_P(Publication, GoesOnAfterACrashAnywhere) {
 // What is left behind by a step that was cut short is made up for by the next commit.
 TEST(PublicationOfIceberg, ThatCrashedIsMadeLevelByTheNextCompaction) {
   const TempDir dir;
-  RowCounts expected;
+  Multiset expected;
   ManualClock clock(kWindow + 2 * kHourMs);
   const auto store = OpenLake(dir, clock);
   CompactionLab lab(*store, dir.path(), clock, true);

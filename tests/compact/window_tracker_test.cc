@@ -199,7 +199,9 @@ TEST_F(WindowTrackerTest, WhatIsQuarantinedIsTriedAgainWhenItIsAskedFor) {
     EXPECT_EQ(status.quarantined[0].key, sources[0].key);
     EXPECT_EQ(status.quarantined[0].why, "no column ts");
     EXPECT_FALSE(windows_->Dispatch({.ns = "users", .force = true}).has_value());
-    if (round == 0) ASSERT_TRUE(windows_->tracker->Reconsider({}, "users").ok());
+    if (round == 0) {
+      ASSERT_TRUE(windows_->tracker->Reconsider({}, "users").ok());
+    }
   }
   ASSERT_TRUE(windows_->tracker->Configure({}, "users", R"({"sortBy":"at"})").ok());
   const NamespaceStatus status = windows_->StatusOf("users");

@@ -10,8 +10,8 @@
 namespace varve::ingest {
 namespace {
 
-constexpr int64_t kNowMs = 1'770'000'000'000;
-constexpr uint64_t kWindowMs = 24'000;
+constexpr int64_t kLoggedMs = 1'770'000'000'000;
+constexpr uint64_t kLogWindowMs = 24'000;
 
 using Ids = std::vector<uint64_t>;  // the low halves
 
@@ -24,7 +24,7 @@ struct Records {  // what the flusher hands over
   std::vector<std::vector<Hash128>> ids;
   std::vector<journal::Record> records;
 
-  void Add(journal::Lsn lsn, const Ids& of_events, int64_t received_ms = kNowMs) {
+  void Add(journal::Lsn lsn, const Ids& of_events, int64_t received_ms = kLoggedMs) {
     ids.emplace_back();
     for (uint64_t id : of_events) ids.back().push_back({id, id != 0 ? ~id : 0});
     journal::Record record{};
@@ -37,9 +37,9 @@ struct Records {  // what the flusher hands over
 
 class Log : public ::testing::Test {
  protected:
-  Opened Open(int64_t now_ms = kNowMs, uint64_t ids_max = 1'000, uint64_t owner = 9) {
+  Opened Open(int64_t now_ms = kLoggedMs, uint64_t ids_max = 1'000, uint64_t owner = 9) {
     Opened opened;
-    auto log = EventIdLog::Open({dir_.path() + "/ids", ids_max, kWindowMs, owner}, now_ms,
+    auto log = EventIdLog::Open({dir_.path() + "/ids", ids_max, kLogWindowMs, owner}, now_ms,
                                 [&](std::span<const Hash128> ids, int64_t) {
                                   for (const Hash128& id : ids) opened.ids.push_back(id.low);
                                 });
@@ -47,7 +47,7 @@ class Log : public ::testing::Test {
     opened.log = std::make_unique<EventIdLog>(std::move(log).value());
     return opened;
   }
-  void Append(EventIdLog& log, journal::Lsn lsn, const Ids& ids, int64_t now_ms = kNowMs) {
+  void Append(EventIdLog& log, journal::Lsn lsn, const Ids& ids, int64_t now_ms = kLoggedMs) {
     Records records;
     records.Add(lsn, ids, now_ms);
     Status done = log.Append(records.records, now_ms);
@@ -73,7 +73,7 @@ TEST_F(Log, GivesBackWhatWasAppendedInOrderWithoutTheEventsThatHaveNone) {
     unit.Add(1, {11, 0, 12});
     unit.Add(2, {});
     unit.Add(3, {13});
-    ASSERT_TRUE(opened.log->Append(unit.records, kNowMs).ok());
+    ASSERT_TRUE(opened.log->Append(unit.records, kLoggedMs).ok());
   }
   Opened again = Open();
   EXPECT_EQ(again.ids, (Ids{11, 12, 13}));
@@ -95,7 +95,7 @@ TEST_F(Log, NoIdsMakeNoFile) {
   Opened opened = Open();
   Records unit;
   unit.Add(1, {});
-  ASSERT_TRUE(opened.log->Append(unit.records, kNowMs).ok());
+  ASSERT_TRUE(opened.log->Append(unit.records, kLoggedMs).ok());
   EXPECT_TRUE(Files().empty());
 }
 
@@ -125,37 +125,37 @@ TEST_F(Log, ATornEndCostsOnlyWhatWasTorn) {
 
 TEST_F(Log, FilesGoWhenTheirTimeIsOver) {
   Opened opened = Open();
-  int64_t now_ms = kNowMs;
+  int64_t now_ms = kLoggedMs;
   for (journal::Lsn lsn = 1; lsn <= 200; ++lsn, now_ms += 600) {
     Append(*opened.log, lsn, {lsn}, now_ms);
     EXPECT_LE(Files().size(), 28u);
   }
   const Ids left = Open(now_ms).ids;
   EXPECT_EQ(left.back(), 200u);
-  EXPECT_LE(left.front(), 200 - kWindowMs / 600 + 1);  // none too early
-  EXPECT_GE(left.front(), 200 - kWindowMs / 600 - 5);
+  EXPECT_LE(left.front(), 200 - kLogWindowMs / 600 + 1);  // none too early
+  EXPECT_GE(left.front(), 200 - kLogWindowMs / 600 - 5);
 }
 
 TEST_F(Log, FilesGoWhenLaterOnesHoldAsManyAsAreKept) {
-  Opened opened = Open(kNowMs, 100);
+  Opened opened = Open(kLoggedMs, 100);
   for (journal::Lsn lsn = 1; lsn <= 300; ++lsn) {
     Append(*opened.log, lsn, {lsn});
     EXPECT_LE(Files().size(), 18u);
   }
-  Ids left = Open(kNowMs, 100).ids;
+  Ids left = Open(kLoggedMs, 100).ids;
   EXPECT_GE(left.size(), 100u);
   EXPECT_LE(left.size(), 110u);
-  EXPECT_LE(Open(kNowMs, 10).ids.size(), left.size());  // a smaller bound holds from now on
-  EXPECT_LE(Open(kNowMs, 10).ids.size(), 20u);
+  EXPECT_LE(Open(kLoggedMs, 10).ids.size(), left.size());  // a smaller bound holds from now on
+  EXPECT_LE(Open(kLoggedMs, 10).ids.size(), 20u);
 }
 
 TEST_F(Log, AJournalFromABackupGoesOnWithIdsOfItsOwn) {
   Opened opened = Open();
   Append(*opened.log, 5, {1});
   opened = Open();
-  Append(*opened.log, 9, {2}, kNowMs + 10'000);
-  auto log = EventIdLog::Open({dir_.path() + "/ids", 1'000, kWindowMs, 9, /*last_lsn=*/7}, kNowMs,
-                              [](std::span<const Hash128>, int64_t) {});
+  Append(*opened.log, 9, {2}, kLoggedMs + 10'000);
+  auto log = EventIdLog::Open({dir_.path() + "/ids", 1'000, kLogWindowMs, 9, /*last_lsn=*/7},
+                              kLoggedMs, [](std::span<const Hash128>, int64_t) {});
   ASSERT_TRUE(log.ok());
   Append(*log, 7, {3});  // had been there
   Append(*log, 9, {4});  // other events than at first
@@ -165,10 +165,10 @@ TEST_F(Log, AJournalFromABackupGoesOnWithIdsOfItsOwn) {
 TEST_F(Log, AnotherOnesFilesAreNotBelieved) {
   Opened opened = Open();
   Append(*opened.log, 500, {1});
-  EXPECT_EQ(Open(kNowMs, 1'000, /*owner=*/8).ids, Ids());
-  opened = Open(kNowMs, 1'000, /*owner=*/8);
+  EXPECT_EQ(Open(kLoggedMs, 1'000, /*owner=*/8).ids, Ids());
+  opened = Open(kLoggedMs, 1'000, /*owner=*/8);
   Append(*opened.log, 1, {2});  // whose LSNs start anew
-  EXPECT_EQ(Open(kNowMs, 1'000, /*owner=*/8).ids, Ids{2});
+  EXPECT_EQ(Open(kLoggedMs, 1'000, /*owner=*/8).ids, Ids{2});
 }
 
 TEST_F(Log, ADirectoryThatIsNoneIsAnErrorAndTheNextTryGoesOn) {
@@ -178,12 +178,12 @@ TEST_F(Log, ADirectoryThatIsNoneIsAnErrorAndTheNextTryGoesOn) {
   std::filesystem::rename(dir_.path() + "/ids", dir_.path() + "/away");
   std::ofstream(dir_.path() + "/ids") << "in the way";
   Records unit;
-  unit.Add(2, {2}, kNowMs + 10'000);  // a slice later: a file of its own is due
-  EXPECT_FALSE(opened.log->Append(unit.records, kNowMs + 10'000).ok());
+  unit.Add(2, {2}, kLoggedMs + 10'000);  // a slice later: a file of its own is due
+  EXPECT_FALSE(opened.log->Append(unit.records, kLoggedMs + 10'000).ok());
   std::filesystem::remove(dir_.path() + "/ids");
   std::filesystem::rename(dir_.path() + "/away", dir_.path() + "/ids");
-  EXPECT_TRUE(opened.log->Append(unit.records, kNowMs + 10'000).ok());
-  EXPECT_EQ(Open(kNowMs + 10'000).ids, (Ids{1, 2}));
+  EXPECT_TRUE(opened.log->Append(unit.records, kLoggedMs + 10'000).ok());
+  EXPECT_EQ(Open(kLoggedMs + 10'000).ids, (Ids{1, 2}));
 }
 
 }  // namespace

@@ -10,13 +10,6 @@
 namespace varve::ingest {
 namespace {
 
-std::unique_ptr<Lake> MustOpen(const TempDir& dir, const Clock& clock, LakeOptions options = {},
-                               store::ObjectStore* store = nullptr) {
-  auto lake = OpenLake(dir.path(), options, clock, store);
-  CHECK(lake.ok());
-  return std::move(lake).value();
-}
-
 // The flusher works on its own thread: this waits for what must come.
 template <typename Condition>
 bool Eventually(Condition condition) {

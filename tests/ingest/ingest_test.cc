@@ -7,13 +7,6 @@
 namespace varve::ingest {
 namespace {
 
-std::unique_ptr<Lake> MustOpen(const TempDir& dir, const Clock& clock, LakeOptions options = {},
-                               store::ObjectStore* store = nullptr) {
-  auto lake = OpenLake(dir.path(), options, clock, store);
-  CHECK(lake.ok());
-  return std::move(lake).value();
-}
-
 TEST(Ingest, AnAcknowledgedBatchIsVisibleAtOnceAndOnce) {
   TempDir dir;
   TestClock clock;

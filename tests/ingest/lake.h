@@ -84,6 +84,13 @@ struct Lake {
 // store: instead of the directory's own.
 Result<std::unique_ptr<Lake>> OpenLake(const std::string& directory, LakeOptions options,
                                        const Clock& clock, store::ObjectStore* store = nullptr);
+inline std::unique_ptr<Lake> MustOpen(const TempDir& dir, const Clock& clock,
+                                      LakeOptions options = {},
+                                      store::ObjectStore* store = nullptr) {
+  auto lake = OpenLake(dir.path(), options, clock, store);
+  CHECK(lake.ok());
+  return std::move(lake).value();
+}
 
 std::string WithPadding(std::string body);
 

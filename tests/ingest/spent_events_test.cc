@@ -8,13 +8,6 @@ namespace {
 
 constexpr int64_t kWindowMs = 86'400'000;
 
-std::unique_ptr<Lake> MustOpen(const TempDir& dir, const Clock& clock, LakeOptions options = {},
-                               store::ObjectStore* store = nullptr) {
-  auto lake = OpenLake(dir.path(), options, clock, store);
-  CHECK(lake.ok());
-  return std::move(lake).value();
-}
-
 std::string EventJson(const std::string& name, const std::string& id) {
   std::string json = R"({"type":"t","ts":1769990400000,"n":")" + name + "\"";
   if (!id.empty()) json += ",\"id\":" + id;

@@ -67,7 +67,7 @@ TEST(KeyTypesTest, HalfFloats) {
 }
 
 // Two's complement, with bytes in front that say nothing.
-std::string BytesOf(int64_t number, size_t more) {
+std::string KeyBytes(int64_t number, size_t more) {
   std::string bytes;
   for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(number >> shift));
   const char sign = number < 0 ? '\xff' : '\0';
@@ -84,7 +84,7 @@ void WriteByteArrays(Dice& dice, const std::string& path, const std::vector<int6
   const auto writer = pq::ParquetFileWriter::Open(file, schema);
   auto* column = dynamic_cast<pq::ByteArrayWriter*>(writer->AppendRowGroup()->NextColumn());
   for (const int64_t number : numbers) {
-    const std::string bytes = BytesOf(number, dice.Below(3));
+    const std::string bytes = KeyBytes(number, dice.Below(3));
     const pq::ByteArray value(bytes);
     column->WriteBatch(1, nullptr, nullptr, &value);
   }

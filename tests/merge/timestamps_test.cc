@@ -86,7 +86,7 @@ class TimestampsTest : public ::testing::Test {
 };
 
 TEST_F(TimestampsTest, EveryUnitBecomesTheOneThatIsWanted) {
-  for (const auto [timestamps, to] :
+  for (const auto& [timestamps, to] :
        {std::pair(Timestamps::kMillis, Unit::MILLI), std::pair(Timestamps::kMicros, Unit::MICRO)}) {
     options_.timestamps = timestamps;
     for (const Unit::type from : kUnits) {
@@ -135,7 +135,7 @@ TEST_F(TimestampsTest, FilesOneAfterTheOtherInTimeAreInThatOrder) {
     for (TimeRow& row : file.rows) row.ts += InUnit((i - 3) * 61, Unit::MILLI, file.unit);
     Add(std::move(file));
   }
-  for (const auto [timestamps, to] :
+  for (const auto& [timestamps, to] :
        {std::pair(Timestamps::kKeep, Unit::NANO), std::pair(Timestamps::kMillis, Unit::MILLI)}) {
     options_.timestamps = timestamps;
     ASSERT_NO_FATAL_FAILURE(ExpectMerged(to));

@@ -58,7 +58,9 @@ TEST(DecimalFormTest, EachFormBecomesEachOtherOrIsRefused) {
         IndexedPage page = PageOf(Stored(value, from), 1);
         const auto done = ConvertDecimals(from, to, page);
         ASSERT_EQ(done.ok(), Fits(value, to.width)) << value << " " << from.width << to.width;
-        if (done.ok()) ASSERT_EQ(page.Plain(0, to), Stored(value, to));
+        if (done.ok()) {
+          ASSERT_EQ(page.Plain(0, to), Stored(value, to));
+        }
       }
     }
   }

@@ -42,7 +42,9 @@ TEST(TimestampUnitTest, EveryPairOfUnitsRoundsDownOrSaysThatAValueDoesNotFit) {
         int64_t got = 0;
         const auto* bytes = reinterpret_cast<const uint8_t*>(&value);
         ASSERT_EQ(ConvertTimestamps(from, to, bytes, 1, &got), Fits(wanted)) << value;
-        if (Fits(wanted)) ASSERT_EQ(got, static_cast<int64_t>(wanted)) << value;
+        if (Fits(wanted)) {
+          ASSERT_EQ(got, static_cast<int64_t>(wanted)) << value;
+        }
       }
     }
   }
@@ -81,7 +83,9 @@ TEST(TimestampUnitTest, Int96IsTheJulianDayAndItsNanoseconds) {
       const Wide wanted = Floor(nanos, NanosOf(to));
       int64_t got = 0;
       ASSERT_EQ(ConvertInt96(to, bytes, 1, &got), Fits(wanted)) << at.day;
-      if (Fits(wanted)) ASSERT_EQ(got, static_cast<int64_t>(wanted)) << at.day;
+      if (Fits(wanted)) {
+        ASSERT_EQ(got, static_cast<int64_t>(wanted)) << at.day;
+      }
     }
   }
 }

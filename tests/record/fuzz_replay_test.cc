@@ -50,7 +50,7 @@ void Replay(void (*target)(std::string_view), const std::vector<std::string>& se
 const char kEvents[] =
     R"({"events":[{"type":"a","ts":1431857103000,"url":"\u00e9\\\"","n":{"x":[1,2.5e3,null]}},)"
     R"({"type":"b","timestamp":"2015-05-17T10:05:03Z","status":200,"duration":1.5}],"batchId":"k"})";
-const char kItem[] =
+const char kTraceItem[] =
     R"({"scriptName":"w","outcome":"ok","eventTimestamp":1704067199000,"event":{"request":)"
     R"({"url":"u","method":"GET","headers":{"cf-ray":"r"},"cf":{"colo":"FRA"}},"response":)"
     R"({"status":200}},"logs":[{"timestamp":1,"level":"log","message":["a",1]}],"exceptions":)"
@@ -64,11 +64,11 @@ TEST(FuzzReplay, BatchParser) {
 }
 
 TEST(FuzzReplay, TraceItems) {
-  Replay(FuzzTraceItems, {"[" + std::string(kItem) + "," + kItem + "]", "[]"}, 30'000);
+  Replay(FuzzTraceItems, {"[" + std::string(kTraceItem) + "," + kTraceItem + "]", "[]"}, 30'000);
 }
 
 TEST(FuzzReplay, RawFile) {
-  const std::string item = kItem;
+  const std::string item = kTraceItem;
   Replay(FuzzRawFile, {WriteRawFile({"d", 1, 2}, {item, item}), WriteRawFile({"d", 1, 2}, {})},
          30'000);
 }

@@ -14,7 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr int64_t kNow = 1'704'067'200'000;
+constexpr int64_t kTailedMs = 1'704'067'200'000;
 constexpr const char* kItem = R"({"scriptName":"w","outcome":"ok","eventTimestamp":1704067199000,
   "event":{"request":{"url":"https://e/x","method":"GET","headers":{"CF-Ray":"ray1"},
                       "cf":{"colo":"FRA","country":"DE"}},"response":{"status":200}},
@@ -25,7 +25,7 @@ constexpr const char* kItem = R"({"scriptName":"w","outcome":"ok","eventTimestam
                               {"channel":"undici:request:headers"},{"channel":"other"}]})";
 
 TEST(TraceItems, AreNormalised) {
-  const TraceBatch batch = ParseTraceItems("[" + std::string(kItem) + "]", kNow).value();
+  const TraceBatch batch = ParseTraceItems("[" + std::string(kItem) + "]", kTailedMs).value();
   ASSERT_EQ(batch.items.size(), 1u);
   EXPECT_EQ(batch.total_count, 1u);
   EXPECT_THAT(batch.event_ms, ElementsAre(1704067199000));
@@ -41,14 +41,15 @@ TEST(TraceItems, AreNormalised) {
 TEST(TraceItems, WithoutEventOrTimeAreTaken) {
   const TraceBatch batch =
       ParseTraceItems(
-          R"([{"outcome":"exception","logs":[],"exceptions":[{"name":"E","message":"m"}]}])", kNow)
+          R"([{"outcome":"exception","logs":[],"exceptions":[{"name":"E","message":"m"}]}])",
+          kTailedMs)
           .value();
   ASSERT_EQ(batch.items.size(), 1u);
   const auto item = nlohmann::json::parse(batch.items[0]);
   EXPECT_TRUE(item["event"].is_null());
   EXPECT_TRUE(item["scriptName"].is_null());
-  EXPECT_EQ(item["eventTimestamp"], kNow);
-  EXPECT_EQ(item["exceptions"][0]["timestamp"], kNow);
+  EXPECT_EQ(item["eventTimestamp"], kTailedMs);
+  EXPECT_EQ(item["exceptions"][0]["timestamp"], kTailedMs);
   EXPECT_EQ(item["diagnosticsChannelEvents"], nlohmann::json::array());
 }
 
@@ -57,7 +58,7 @@ TEST(TraceItems, AreRefusedOneByOne) {
       ParseTraceItems(R"([7,{"outcome":"ok","logs":[],"exceptions":[]},{"logs":{},"exceptions":[]},
         {"outcome":"ok","logs":[],"exceptions":[],"event":{"request":{"url":"x"}}},
         {"outcome":"ok","logs":[],"exceptions":[],"eventTimestamp":"x","scriptName":1}])",
-                      kNow)
+                      kTailedMs)
           .value();
   EXPECT_EQ(batch.total_count, 5u);
   EXPECT_EQ(batch.items.size(), 1u);
@@ -73,7 +74,7 @@ TEST(TraceItems, LoseBadEntriesOnlyAndSaySo) {
   const TraceBatch batch =
       ParseTraceItems(R"([{"outcome":"ok","logs":[{"level":"log"},{"timestamp":1,"level":"log"}],
         "exceptions":[{"name":"E"}],"event":{"response":{"status":"x"}}}])",
-                      kNow)
+                      kTailedMs)
           .value();
   ASSERT_EQ(batch.items.size(), 1u);
   const auto item = nlohmann::json::parse(batch.items[0]);
@@ -90,21 +91,21 @@ TEST(TraceItems, AreCappedSilently) {
     logs += std::string(i == 0 ? "" : ",") + R"({"timestamp":1,"level":"l"})";
   }
   const std::string item = R"({"outcome":"ok","logs":[)" + logs + R"(],"exceptions":[]})";
-  const TraceBatch one = ParseTraceItems("[" + item + "]", kNow).value();
+  const TraceBatch one = ParseTraceItems("[" + item + "]", kTailedMs).value();
   EXPECT_EQ(nlohmann::json::parse(one.items[0])["logs"].size(), 1'000u);
   for (int i = 0; i < 10'001; ++i) {
     items += std::string(i == 0 ? "" : ",") + R"({"outcome":"ok","logs":[],"exceptions":[]})";
   }
-  EXPECT_EQ(ParseTraceItems("[" + items + "]", kNow)->items.size(), 10'000u);
+  EXPECT_EQ(ParseTraceItems("[" + items + "]", kTailedMs)->items.size(), 10'000u);
 }
 
 TEST(TraceItems, ThatAreNoArrayAreOneInvalidItem) {
-  const TraceBatch batch = ParseTraceItems("{}", kNow).value();
+  const TraceBatch batch = ParseTraceItems("{}", kTailedMs).value();
   EXPECT_EQ(batch.total_count, 0u);
   ASSERT_EQ(batch.invalid.size(), 1u);
   EXPECT_EQ(batch.invalid[0].index, -1);
   for (const char* text : {"", "[", "[{]", "nonsense", "[\"\xFF\"]"}) {
-    EXPECT_EQ(ParseTraceItems(text, kNow).error().code, "INVALID_JSON") << text;
+    EXPECT_EQ(ParseTraceItems(text, kTailedMs).error().code, "INVALID_JSON") << text;
   }
 }
 

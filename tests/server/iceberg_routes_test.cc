@@ -6,8 +6,8 @@ namespace {
 
 constexpr char kTables[] = "/iceberg/v1/namespaces/default/tables";
 constexpr char kTable[] = "/iceberg/v1/namespaces/default/tables/t";
-constexpr char kAcmeKey[] = "ns_acme_0123456789abcdef";
-constexpr char kAdminKey[] = "key-for-everything-00003";
+constexpr char kTenantKey[] = "ns_acme_0123456789abcdef";
+constexpr char kRootKey[] = "key-for-everything-00003";
 constexpr char kCreate[] =
     R"({"name":"t","schema":{"type":"struct","fields":[{"id":1,"name":"n","required":false,
         "type":"long"}]}})";
@@ -62,11 +62,11 @@ TEST(Iceberg, ATableIsMadeLoadedChangedAndDropped) {
 
 TEST(Iceberg, WhatIsRefusedBeforeARouteHasItIsSaidInItsWordsToo) {
   ServerOptions options;
-  options.keys = {{.name = "root", .key = kAdminKey, .scopes = kScopeAdmin}};
+  options.keys = {{.name = "root", .key = kRootKey, .scopes = kScopeAdmin}};
   options.limits.iceberg_body_bytes_max = 100;
   RunningServer server(options);
   ExpectError(server.Request("GET", kTable), 401, "NotAuthorizedException");
-  const std::vector<std::string> key = {std::string("Authorization: Bearer ") + kAdminKey};
+  const std::vector<std::string> key = {std::string("Authorization: Bearer ") + kRootKey};
   ExpectError(server.Request("GET", "/iceberg/v1/nothing", "", key), 404, "NotFoundException");
   ExpectError(server.Request("PUT", kTable, "", key), 405, "UnsupportedOperationException");
   ExpectError(server.Request("POST", kTable, std::string(200, 'x'), key), 413,
@@ -79,11 +79,11 @@ TEST(Iceberg, WhatIsRefusedBeforeARouteHasItIsSaidInItsWordsToo) {
 
 TEST(Iceberg, ATenantHasItsOwnTables) {
   ServerOptions options;
-  options.keys = {{.name = "root", .key = kAdminKey, .scopes = kScopeAdmin},
-                  {.name = "acme", .key = kAcmeKey, .scopes = kScopeAdmin, .ns = "acme"}};
+  options.keys = {{.name = "root", .key = kRootKey, .scopes = kScopeAdmin},
+                  {.name = "acme", .key = kTenantKey, .scopes = kScopeAdmin, .ns = "acme"}};
   RunningServer server(options);
-  const std::vector<std::string> acme = {std::string("Authorization: Bearer ") + kAcmeKey};
-  const std::vector<std::string> root = {std::string("Authorization: Bearer ") + kAdminKey};
+  const std::vector<std::string> acme = {std::string("Authorization: Bearer ") + kTenantKey};
+  const std::vector<std::string> root = {std::string("Authorization: Bearer ") + kRootKey};
   const Reply made = server.Request("POST", kTables, kCreate, acme);
   EXPECT_TRUE(Has(made, "memory://lake/ns/acme/catalog/t/")) << made.body;
   EXPECT_EQ(server.Request("GET", kTable, "", acme).status, 200);
@@ -94,16 +94,16 @@ TEST(Iceberg, ATenantHasItsOwnTables) {
 
 TEST(Iceberg, AKeyIsGivenAsATokenToWhoeverHasIt) {
   ServerOptions options;
-  options.keys = {{.name = "root", .key = kAdminKey, .scopes = kScopeAdmin}};
+  options.keys = {{.name = "root", .key = kRootKey, .scopes = kScopeAdmin}};
   RunningServer server(options);
   const auto ask = [&](const std::string& form) {
     return server.Request("POST", "/iceberg/v1/oauth/tokens", form,
                           {"Content-Type: application/x-www-form-urlencoded"});
   };
   const Reply token = ask(std::string("grant_type=client_credentials&client_id=x&client_secret=") +
-                          kAdminKey + "&scope=catalog");
+                          kRootKey + "&scope=catalog");
   EXPECT_EQ(token.status, 200);
-  EXPECT_TRUE(Has(token, std::string("\"access_token\":\"") + kAdminKey));
+  EXPECT_TRUE(Has(token, std::string("\"access_token\":\"") + kRootKey));
   const Reply wrong = ask("grant_type=client_credentials&client_secret=none-of-ours-at-all");
   EXPECT_EQ(wrong.status, 401);
   EXPECT_TRUE(Has(wrong, "\"error\":\"invalid_client\""));

@@ -21,7 +21,7 @@
 namespace varve::state {
 namespace {
 
-constexpr Migration kNotes[] = {
+constexpr Migration kFewNotes[] = {
     {1, "CREATE TABLE notes(id INTEGER PRIMARY KEY, words TEXT)"},
     {2, "CREATE INDEX by_words ON notes(words)"},
 };
@@ -56,7 +56,7 @@ int64_t Count(Database& db) {
 // Opens, migrates, adds; exit code 0 when all of it succeeded.
 int OneRun(const std::string& path, int adds) {
   auto db = Database::Open(path);
-  if (!db.ok() || !(*db)->Migrate("notes", kNotes).ok()) return 1;
+  if (!db.ok() || !(*db)->Migrate("notes", kFewNotes).ok()) return 1;
   for (int i = 0; i < adds; ++i) {
     if (!Add(**db, "note").ok()) return 2;
   }
@@ -79,7 +79,7 @@ TEST(DatabaseCrashTest, AKillAtEveryPointLeavesWholeTransactionsOnly) {
       EXPECT_EQ(died, -SIGKILL) << name << " was not reached";
       auto db = Database::Open(path);
       ASSERT_TRUE(db.ok()) << name << ": " << db.error().message;
-      ASSERT_TRUE((*db)->Migrate("notes", kNotes).ok());
+      ASSERT_TRUE((*db)->Migrate("notes", kFewNotes).ok());
       const int64_t before = Count(**db);
       EXPECT_EQ(before % 2, 0) << name;
       EXPECT_TRUE(Add(**db, "after").ok());
@@ -94,7 +94,7 @@ TEST(DatabaseCrashTest, WhatWasCommittedBeforeTheKillIsThere) {
   const std::string path = dir.File("state.db");
   EXPECT_EQ(InChild([&] {
               auto db = Database::Open(path);
-              if (!(*db)->Migrate("notes", kNotes).ok()) return 1;
+              if (!(*db)->Migrate("notes", kFewNotes).ok()) return 1;
               for (int i = 0; i < 20; ++i) {
                 if (!Add(**db, "note").ok()) return 2;
               }
@@ -115,7 +115,7 @@ void DamageAPage(const std::string& path) {
 
 void FillManyPages(const std::string& path) {
   auto db = Database::Open(path);
-  ASSERT_TRUE((*db)->Migrate("notes", kNotes).ok());
+  ASSERT_TRUE((*db)->Migrate("notes", kFewNotes).ok());
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(Add(**db, std::string(3000, 'x')).ok());
 }
 
@@ -195,7 +195,7 @@ TEST(DatabaseDamageTest, AReadOnlyDirectoryIsAnErrorThatNamesTheFile) {
 TEST(DatabaseFullDiskTest, SqliteFullIsDiskFullAndLeavesTheRestUsable) {
   const TempDir dir;
   auto db = Database::Open(dir.File("state.db"));
-  ASSERT_TRUE((*db)->Migrate("notes", kNotes).ok());
+  ASSERT_TRUE((*db)->Migrate("notes", kFewNotes).ok());
   const auto set_pages_max = [&](const char* sql) {
     ASSERT_TRUE((*db)->Run([&](Session& s) { return s.Execute(sql); }).ok());
   };
@@ -217,7 +217,7 @@ TEST(DatabaseFullDiskTest, AWriteThatTheSystemRefusesForSpaceIsDiskFull) {
   EXPECT_EQ(InChild([&] {
               signal(SIGXFSZ, SIG_IGN);
               auto db = Database::Open(path);
-              if (!db.ok() || !(*db)->Migrate("notes", kNotes).ok()) return 1;
+              if (!db.ok() || !(*db)->Migrate("notes", kFewNotes).ok()) return 1;
               const rlimit small{256 * 1024, 256 * 1024};
               if (setrlimit(RLIMIT_FSIZE, &small) != 0) return 2;
               Status status;
@@ -245,7 +245,7 @@ TEST(StateInspect, ReadsWhatIsThereAndChangesNoFile) {
   const std::string path = dir.path() + "/state.db";
   ASSERT_EQ(InChild([&] {
               auto db = Database::Open(path);
-              if (!db.ok() || !(*db)->Migrate("notes", kNotes).ok()) return 1;
+              if (!db.ok() || !(*db)->Migrate("notes", kFewNotes).ok()) return 1;
               for (int i = 0; i < 5; ++i) {
                 if (!Add(**db, "note").ok()) return 2;
               }

@@ -66,7 +66,7 @@ void ExpectOneOf(ObjectStore& store, const std::string& key, std::vector<MayBe> 
   EXPECT_NE(std::find(allowed.begin(), allowed.end(), found), allowed.end()) << key;
 }
 
-size_t FilesIn(const std::string& path) {
+size_t CountFiles(const std::string& path) {
   return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
 }
 
@@ -77,13 +77,13 @@ void ExpectWhole(ObjectStore& store, const TempDir& dir) {
   ExpectOneOf(store, "new/other/put", {MayBe::kNew, MayBe::kAbsent});
   ExpectOneOf(store, "there/deleted", {MayBe::kOld, MayBe::kAbsent});
   ExpectOneOf(store, "alone/in/folder", {MayBe::kOld, MayBe::kAbsent});
-  EXPECT_EQ(FilesIn(dir.File(".varve/tmp")), 0u);
+  EXPECT_EQ(CountFiles(dir.File(".varve/tmp")), 0u);
   size_t large = 0;
   for (const std::string& key : Keys(store)) {
     large += store.Head(key)->metadata.at("version") == "new" ? 1 : 0;
   }
-  EXPECT_GE(FilesIn(dir.File(".varve/meta")), large);
-  EXPECT_LE(FilesIn(dir.File(".varve/meta")), Keys(store).size()) << "a stale sidecar";
+  EXPECT_GE(CountFiles(dir.File(".varve/meta")), large);
+  EXPECT_LE(CountFiles(dir.File(".varve/meta")), Keys(store).size()) << "a stale sidecar";
 }
 
 // The script in a child that dies at the hit-th passage of the point. False: it did not get there.

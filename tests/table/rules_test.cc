@@ -321,7 +321,7 @@ TEST(Delta, ATableWithPartitionColumnsTakesNoFilesButGivesThemUp) {
   const auto refused = delta::BuildCommit(state, change, 1);
   EXPECT_EQ(refused.error().code, "PARTITIONING_UNSUPPORTED");
   EXPECT_NE(refused.error().message.find("'w'"), std::string::npos);
-  change.txn = delta::Txn{.app_id = "done", .version = 1};
+  change.txn = delta::Txn{.app_id = "done", .version = 1, .updated_ms = {}};
   state.txns["done"] = *change.txn;
   EXPECT_TRUE(delta::BuildCommit(state, change, 1)->already_done) << "before there were any";
 }

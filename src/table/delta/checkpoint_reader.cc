@@ -13,13 +13,13 @@ Error BadCheckpoint(std::string_view what) {
 }
 
 // A struct column of the batch, and its children by name.
-class Column {
+class ReadColumn {
  public:
-  explicit Column(const std::shared_ptr<arrow::Array>& array)
+  explicit ReadColumn(const std::shared_ptr<arrow::Array>& array)
       : array_(std::dynamic_pointer_cast<arrow::StructArray>(array)) {}
 
   bool Has(int64_t row) const { return array_ != nullptr && array_->IsValid(row); }
-  Column Child(const char* name) const { return Column(At(name)); }
+  ReadColumn Child(const char* name) const { return ReadColumn(At(name)); }
 
   std::optional<std::string> Text(const char* name, int64_t row) const {
     return TextAt(At(name).get(), row);
@@ -75,7 +75,7 @@ class Column {
   std::shared_ptr<arrow::StructArray> array_;
 };
 
-Status TakeFiles(const Column& add, const Column& remove, int64_t row, State& state) {
+Status TakeFiles(const ReadColumn& add, const ReadColumn& remove, int64_t row, State& state) {
   if (add.Has(row)) {
     if (add.Child("deletionVector").Has(row)) return BadCheckpoint("it has deletion vectors");
     Add one;
@@ -100,7 +100,7 @@ Status TakeFiles(const Column& add, const Column& remove, int64_t row, State& st
   return {};
 }
 
-void TakeTable(const Column& table, int64_t row, State& state) {
+void TakeTable(const ReadColumn& table, int64_t row, State& state) {
   TableInfo& info = state.table;
   info.id = table.Text("id", row).value_or("");
   info.name = table.Text("name", row).value_or("");
@@ -114,7 +114,7 @@ void TakeTable(const Column& table, int64_t row, State& state) {
 }
 
 Status TakeBatch(const arrow::RecordBatch& batch, State& state, bool* has_protocol) {
-  const Column txn(batch.GetColumnByName("txn")), add(batch.GetColumnByName("add")),
+  const ReadColumn txn(batch.GetColumnByName("txn")), add(batch.GetColumnByName("add")),
       remove(batch.GetColumnByName("remove")), table(batch.GetColumnByName("metaData")),
       protocol(batch.GetColumnByName("protocol")), sidecar(batch.GetColumnByName("sidecar"));
   for (int64_t row = 0; row < batch.num_rows(); ++row) {

@@ -46,9 +46,9 @@ std::shared_ptr<arrow::Schema> CheckpointSchema() {
 }
 
 // A column's builder, and calls that append to its children; an error is kept until the end.
-class Column {
+class WrittenColumn {
  public:
-  Column(arrow::RecordBatchBuilder& batch, int index)
+  WrittenColumn(arrow::RecordBatchBuilder& batch, int index)
       : builder_(static_cast<arrow::StructBuilder*>(batch.GetField(index))) {}
 
   arrow::StructBuilder* builder() { return builder_; }
@@ -103,18 +103,18 @@ class Writer {
 
   int64_t rows() const { return rows_; }
   arrow::Status error() const {
-    for (const Column& column : columns_) ARROW_RETURN_NOT_OK(column.error());
+    for (const WrittenColumn& column : columns_) ARROW_RETURN_NOT_OK(column.error());
     return arrow::Status::OK();
   }
 
   void Take(const Txn& txn) {
-    Column& column = Row(0);
+    WrittenColumn& column = Row(0);
     column.Text(0, txn.app_id);
     column.Number(1, txn.version);
     column.Number(2, txn.updated_ms);
   }
   void Take(const Add& add) {
-    Column& column = Row(1);
+    WrittenColumn& column = Row(1);
     column.Text(0, add.path);
     column.Values(1, add.partition);
     column.Number(2, add.bytes);
@@ -123,7 +123,7 @@ class Writer {
     column.TextOrNull(5, add.stats_json);
   }
   void Take(const Remove& remove) {
-    Column& column = Row(2);
+    WrittenColumn& column = Row(2);
     column.Text(0, remove.path);
     column.Number(1, remove.deleted_ms);
     column.Flag(2, false);
@@ -132,7 +132,7 @@ class Writer {
     column.Number(5, remove.bytes);
   }
   void Take(const TableInfo& table) {
-    Column& column = Row(3);
+    WrittenColumn& column = Row(3);
     column.Text(0, table.id);
     column.TextOrNull(1, table.name);
     column.TextOrNull(2, table.description);
@@ -148,7 +148,7 @@ class Writer {
     column.Number(7, table.created_ms);
   }
   void Take(const Protocol& protocol) {
-    Column& column = Row(4);
+    WrittenColumn& column = Row(4);
     column.Number32(0, protocol.reader);
     column.Number32(1, protocol.writer);
     if (protocol.reader >= 3) {
@@ -165,7 +165,7 @@ class Writer {
 
  private:
   // A row of this action: the others are null in it.
-  Column& Row(size_t action) {
+  WrittenColumn& Row(size_t action) {
     ++rows_;
     for (size_t i = 0; i < columns_.size(); ++i) {
       arrow::StructBuilder* builder = columns_[i].builder();
@@ -174,7 +174,7 @@ class Writer {
     return columns_[action];
   }
 
-  std::vector<Column> columns_;
+  std::vector<WrittenColumn> columns_;
   int64_t rows_ = 0;
 };
 
