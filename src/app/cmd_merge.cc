@@ -56,7 +56,7 @@ Result<merge::MergeOptions> ToMerge(const MergeFlags& options) {
   out.file_rows_max = options.file_rows;
   if (options.split == "hour") out.split_us = 3'600'000'000;
   if (options.split == "day") out.split_us = 86'400'000'000;
-  out.copy_groups = !options.no_copy;
+  out.copy = !options.no_copy;
   out.bloom_columns = options.bloom;
   out.sync = !options.no_sync;
   if (options.timestamps == "millis") out.timestamps = merge::Timestamps::kMillis;

@@ -26,6 +26,7 @@ struct ColumnRows {
   uint32_t begin = 0, end = 0;
   std::vector<uint32_t> slot_begin, slot_end;
   std::vector<std::vector<PageRef>> pages;
+  PageHandle* whole_page = nullptr;  // its rows are these, and its bytes are what they become
 };
 
 // Rows of a slot that lie in one page.

@@ -57,7 +57,7 @@ struct MergeOptions {
   uint32_t page_bytes = 1 << 20;        // not compressed
   uint32_t page_rows_max = 32'768;
   uint32_t dictionary_bytes_max = 1 << 20;  // of a column in a row group; 0: no dictionaries
-  bool copy_groups = true;                  // those that overlap no other are not encoded again
+  bool copy = true;  // row groups and pages that overlap no other are not encoded again
 
   // That have a Bloom filter in each row group, of 1 % false positives; not booleans or half
   // floats.

@@ -1,5 +1,7 @@
 #include "merge/merge_run.h"
 
+#include <arrow/util/compression.h>
+
 #include <algorithm>
 
 #include "core/check.h"
@@ -16,6 +18,7 @@ constexpr int64_t kReadAheadBytesMin = 64 << 10;
 constexpr size_t kQueuedTasksMax = 256;
 constexpr size_t kTasksAfterPages = 3;
 constexpr uint32_t kCopyRowsMin = 16'384;
+constexpr uint32_t kRunRowsMin = 256;  // that a page may be copied from
 constexpr uint64_t kGroupBytesLeast = 16 << 20;
 // Output that is queued for each thread: enough that none waits while a plan is made.
 constexpr int64_t kAheadBytes = 8 << 20;
@@ -36,8 +39,7 @@ GroupLimits LimitsOf(const InputSet& inputs, const MergeOptions& options) {
       std::min(options.group_bytes_max, std::max(kGroupBytesLeast, options.memory_bytes_max / 4));
   limits.copy_rows_min = std::min(kCopyRowsMin, limits.rows_max / 4 + 1);
   for (const Part& part : inputs.parts) {
-    limits.may_copy.push_back(options.copy_groups &&
-                              (options.rare_encodings || !HasRareEncoding(part)) &&
+    limits.may_copy.push_back(options.copy && (options.rare_encodings || !HasRareEncoding(part)) &&
                               MayCopy(inputs, part, static_cast<int16_t>(options.codec.codec),
                                       limits.copy_rows_min, 8 * limits.rows_max) &&
                               (options.file_rows_max == 0 || part.rows <= options.file_rows_max));
@@ -177,6 +179,9 @@ void MergeRun::ReadAhead(const ColumnRows& rows) {
 }
 
 Status MergeRun::QueueGroup(const std::shared_ptr<const GroupPlan>& plan) {
+  // What is not compressed costs no more to write anew.
+  const bool copies = options_.copy && limits_.codec.codec != arrow::Compression::UNCOMPRESSED;
+  if (copies) runs_ = LongRuns(*plan, kRunRowsMin);
   const auto columns = static_cast<uint32_t>(inputs_.columns.size());
   for (uint32_t column = 0; column < columns; ++column) {
     Output marks;
@@ -244,6 +249,21 @@ Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint3
   });
 }
 
+Result<std::deque<MergeRun::WholePage>> MergeRun::WholePages(const GroupPlan& plan, uint32_t column,
+                                                             uint32_t page_rows) {
+  std::deque<WholePage> pages;
+  for (const SlotRun& run : runs_) {
+    ChunkCursor* cursor = CursorOf(plan.slots[run.slot].part, column);
+    if (cursor == nullptr) continue;
+    for (const PageRef& ref : TRY(cursor->Within(run.from, run.from + run.end - run.begin))) {
+      if (!MayCopyPage(ref, inputs_.columns[column], limits_, page_rows)) continue;
+      const uint32_t begin = run.begin + ref.begin - run.from;
+      pages.push_back({begin, begin + ref.end - ref.begin, run.slot});
+    }
+  }
+  return pages;
+}
+
 Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
                             uint32_t page_rows, bool trim, Output marks) {
   std::vector<uint32_t> begin;
@@ -257,14 +277,24 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
     next.pop_front();
     auto* filter = output.filter.get();
     return Queue(std::move(output), [this, plan, rows, page_rows, filter](Built& built) {
-      built.Set(BuildPlain(*rows, limits_, page_rows, filter), built.pages);
+      built.Set(rows->whole_page != nullptr ? CopyPage(*rows, filter)
+                                            : BuildPlain(*rows, limits_, page_rows, filter),
+                built.pages);
     });
   };
-  for (uint32_t row = 0; row < plan->rows; row += page_rows) {
-    const uint32_t stop = std::min(plan->rows, row + page_rows);
+  auto whole = TRY(WholePages(*plan, column, page_rows));
+  for (uint32_t row = 0, stop = 0; row < plan->rows; row = stop) {
+    const bool copied = !whole.empty() && whole.front().begin == row;
+    stop = std::min(plan->rows, row + page_rows);
+    if (!whole.empty()) stop = copied ? whole.front().end : std::min(stop, whole.front().begin);
     std::vector<uint32_t> end = begin;
     plan->Advance(row, stop, end);
     auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim)));
+    if (copied) {
+      rows->whole_page = rows->pages[whole.front().slot].front().page.get();
+      rows->whole_page->KeepBody();
+      whole.pop_front();
+    }
     ReadAhead(*rows);
     rows->begin = row;
     rows->end = stop;

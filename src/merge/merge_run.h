@@ -24,6 +24,7 @@
 #include "merge/copy_group.h"
 #include "merge/key_order.h"
 #include "merge/output_files.h"
+#include "merge/page_copy.h"
 #include "merge/task_pool.h"
 
 namespace varve::merge {
@@ -56,6 +57,13 @@ class MergeRun {
   Status QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint32_t column, Output marks);
   Status QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
                     uint32_t page_rows, bool trim, Output marks);
+  // Output rows that one page of an input has, which is copied.
+  struct WholePage {
+    uint32_t begin = 0, end = 0;
+    uint32_t slot = 0;
+  };
+  Result<std::deque<WholePage>> WholePages(const GroupPlan& plan, uint32_t column,
+                                           uint32_t page_rows);
   Status QueueCopy(const GroupPlan& plan);
   Result<ColumnRows> RowsOf(const GroupPlan& plan, uint32_t column,
                             const std::vector<uint32_t>& begin, const std::vector<uint32_t>& end,
@@ -85,6 +93,7 @@ class MergeRun {
   int64_t output_bytes_ = 0;
   int64_t filter_bytes_ = 0;  // of those: of filters that the writer holds until the group ends
   KeyOrder order_;
+  std::vector<SlotRun> runs_;  // of the plan that is being queued, where pages may be copied
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ChunkCursor>> cursors_;
   std::deque<Output> outputs_;
   parquet::PageFileWriter* writer_ = nullptr;

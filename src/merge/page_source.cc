@@ -51,6 +51,12 @@ void PageHandle::Reserve() {
   reserved_ = true;
 }
 
+void PageHandle::KeepBody() {
+  keeps_body_ = true;
+  memory_bytes_ += place_.header.compressed_bytes;
+  if (reserved_) gauge_ += place_.header.compressed_bytes;
+}
+
 std::shared_ptr<PageHandle> PageHandle::Fresh(uint32_t keep_begin, uint32_t keep_end) const {
   Place place = place_;
   place.keep_begin = keep_begin;
@@ -62,10 +68,13 @@ Result<parquet::IndexedPage> PageHandle::Load() {
   const auto size = static_cast<size_t>(place_.header.compressed_bytes);
   auto indexed = [&]() -> Result<parquet::IndexedPage> {
     if (chunk_.bytes == nullptr) {
-      return parquet::IndexPage(place_.header, TRY(files_.Read(place_.file, place_.offset, size)),
-                                reading_);
+      parquet::Buffer body = TRY(files_.Read(place_.file, place_.offset, size));
+      if (!keeps_body_) return parquet::IndexPage(place_.header, std::move(body), reading_);
+      body_ = std::move(body);
+      return parquet::IndexPage(place_.header, this->body(), reading_);
     }
     const uint8_t* body = chunk_.bytes->data() + (place_.offset - chunk_.begin);
+    if (keeps_body_) body_.Append(body, size);
     return parquet::IndexPage(place_.header, std::span(body, size), reading_);
   };
   auto page = TRY(indexed());
@@ -216,6 +225,15 @@ Result<std::vector<PageRef>> ChunkCursor::Pages(uint32_t begin, uint32_t end, bo
     out.back().page = ref.page->Fresh(from - ref.begin, to - ref.begin);
     out.back().begin = from;
     out.back().end = to;
+  }
+  return out;
+}
+
+Result<std::vector<PageRef>> ChunkCursor::Within(uint32_t begin, uint32_t end) {
+  while (rows_seen_ < end) TRY(NextPage());
+  std::vector<PageRef> out;
+  for (const PageRef& ref : pages_) {
+    if (ref.begin >= begin && ref.end <= end) out.push_back(ref);
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +47,11 @@ class PageHandle {
   Result<const parquet::IndexedPage*> Get();
   // Another handle of the same page, nothing read.
   std::shared_ptr<PageHandle> Fresh(uint32_t keep_begin, uint32_t keep_end) const;
+  // What the file has is held beside what Get gives, to be copied; before anybody calls Get, once.
+  void KeepBody();
+  std::span<const uint8_t> body() const { return {body_.data(), body_.size()}; }  // after Get
+  const parquet::PageHeader& header() const { return place_.header; }
+  const parquet::PageReading& reading() const { return reading_; }
   // About what Get will hold.
   int64_t memory_bytes() const { return memory_bytes_; }
   // Counts it from now on. The next two are for one thread.
@@ -63,13 +69,14 @@ class PageHandle {
   const parquet::PageReading reading_;
   const std::string name_;  // of the page, for messages
   int64_t memory_bytes_ = 0;
-  bool reserved_ = false, claimed_ = false;
+  bool reserved_ = false, claimed_ = false, keeps_body_ = false;
 
   std::mutex mutex_;
   Chunk chunk_;  // until it is loaded
   bool loaded_ = false;
   Status status_;
   parquet::IndexedPage page_;
+  parquet::Buffer body_;
 };
 
 struct PageRef {
@@ -88,6 +95,8 @@ class ChunkCursor {
   // The pages that have rows of [begin, end), and no more those that end before `begin`.
   // With trim, a page of which little is needed keeps only that.
   Result<std::vector<PageRef>> Pages(uint32_t begin, uint32_t end, bool trim);
+  // Those that have rows of [begin, end) only. All stay to be asked for.
+  Result<std::vector<PageRef>> Within(uint32_t begin, uint32_t end);
   // Pages that end at this row or before are not asked for again.
   void Forget(uint32_t row);
   // What was read is let go, and read again if it is asked for again.

@@ -22,6 +22,7 @@ constexpr size_t kSmallMax = 16 << 10;  // malloc's
 constexpr size_t kReservedBytes = size_t{16} << 30;
 constexpr int kClasses = 64 * 8;
 constexpr int kLargerClasses = 8;  // a block of up to twice the size will do
+constexpr size_t kKeptBytes = 4 << 20;
 
 // Blocks are 9, 10, … 16 times a power of two: at most a ninth of one is not used.
 int ClassOf(size_t size) {
@@ -44,7 +45,8 @@ constexpr bool kSanitized = false;
 
 // Blocks for pages, cut from one range of addresses that has huge pages. A general allocator gives
 // such memory back to the system, which clears it, 4 KiB at a time, when it is asked for again: a
-// tenth of the time of a merge. Here it is kept until no block is out any more.
+// tenth of the time of a merge. Here it is kept until no block is out any more, or for good if it
+// is little: many small files are looked at one after the other.
 class Arena {
  public:
   void* Take(size_t size, size_t* got) {
@@ -63,7 +65,7 @@ class Arena {
     const auto at = reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(begin_);
     if (begin_ == nullptr || at >= kReservedBytes) return std::free(block);
     free_[ClassOf(size)].push_back(block);
-    if (--blocks_out_ > 0) return;
+    if (--blocks_out_ > 0 || cut_bytes_ <= kKeptBytes) return;
     for (auto& free : free_) free.clear();
     madvise(begin_, cut_bytes_, MADV_DONTNEED);
     cut_bytes_ = 0;

@@ -26,6 +26,7 @@ struct ColumnShape {
   TimestampUnit unit = TimestampUnit::kNone;
 
   bool is_bytes() const { return width == 0; }
+  bool operator==(const ColumnShape&) const = default;
 };
 
 ColumnShape ShapeOf(const ::parquet::ColumnDescriptor& column);

@@ -23,6 +23,19 @@ size_t LevelRoom(const ColumnShape& shape, uint32_t rows) {
   return 4 + HybridBytesMax(rows, LevelWidth(shape.max_level));
 }
 
+// In front of the body, which begins at `from`.
+void PutHeader(size_t from, PageHeader header, EncodedPage& page) {
+  const size_t body = page.bytes.size() - from;
+  header.compressed_bytes = static_cast<int32_t>(body);
+  header.crc = PageCrc32(page.bytes.data() + from, body);
+  uint8_t head[kOwnHeaderBytesMax];
+  header.header_bytes = WritePageHeader(header, head);
+  CHECK(header.header_bytes <= from);
+  page.begin = from - header.header_bytes;
+  std::memcpy(page.bytes.data() + page.begin, head, header.header_bytes);
+  page.header = header;
+}
+
 // bytes from `from` on become a whole page, compressed and with its header in front.
 Status Seal(const CodecChoice& choice, size_t from, PageHeader header, EncodedPage& page) {
   const size_t size = page.bytes.size() - from;
@@ -39,15 +52,7 @@ Status Seal(const CodecChoice& choice, size_t from, PageHeader header, EncodedPa
     page.bytes = std::move(packed);
     from = kOwnHeaderBytesMax;
   }
-  const size_t body = page.bytes.size() - from;
-  header.compressed_bytes = static_cast<int32_t>(body);
-  header.crc = PageCrc32(page.bytes.data() + from, body);
-  uint8_t head[kOwnHeaderBytesMax];
-  header.header_bytes = WritePageHeader(header, head);
-  CHECK(header.header_bytes <= from);
-  page.begin = from - header.header_bytes;
-  std::memcpy(page.bytes.data() + page.begin, head, header.header_bytes);
-  page.header = header;
+  PutHeader(from, header, page);
   return {};
 }
 
@@ -128,6 +133,29 @@ Result<EncodedPage> PageDraft::FinishIndices(const CodecChoice& codec, const uin
   *bytes_.Extend(1) = static_cast<uint8_t>(bit_width);
   EncodeHybrid(indices, rows.values, bit_width, bytes_);
   return Finish(codec, kRleDictionary, rows, {});
+}
+
+EncodedPage CopiedPlain(PageHeader header, std::span<const uint8_t> body, const IndexedPage& page,
+                        const ColumnShape& shape, ValueOrder order) {
+  EncodedPage out;
+  out.nulls = page.rows - page.values;
+  out.bounds = ValueBounds(order);
+  out.bounds.AddPlain(shape, page.data, page.values);
+  if (shape.is_bytes()) {
+    out.plain_bytes = page.offsets.As<uint32_t>()[page.values] - int64_t{4} * page.values;
+  }
+  if (shape.max_level > 0) {
+    const auto full = static_cast<size_t>(shape.max_level);
+    out.level_counts.assign(full + 1, 0);
+    if (page.levels.empty()) out.level_counts[full] = page.rows;
+    for (size_t row = 0; row < page.levels.size(); ++row) {
+      ++out.level_counts[page.levels.data()[row]];
+    }
+  }
+  out.bytes.Resize(kOwnHeaderBytesMax);
+  out.bytes.Append(body.data(), body.size());
+  PutHeader(kOwnHeaderBytesMax, header, out);
+  return out;
 }
 
 Result<EncodedPage> EncodeDictionary(const Buffer& entries, uint32_t count,

@@ -58,6 +58,10 @@ class PageDraft {
   Buffer bytes_;
 };
 
+// A page of PLAIN values, version 1, as it is in an input: its body, and what it was found to be.
+EncodedPage CopiedPlain(PageHeader header, std::span<const uint8_t> body, const IndexedPage& page,
+                        const ColumnShape& shape, ValueOrder order);
+
 // A dictionary page of PLAIN entries.
 Result<EncodedPage> EncodeDictionary(const Buffer& entries, uint32_t count,
                                      const CodecChoice& codec);

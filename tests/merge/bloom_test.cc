@@ -312,7 +312,7 @@ TEST_F(BloomTest, AFilterThatIsDamagedIsNotCopied) {
   const Error error = Failure();
   EXPECT_EQ(error.kind, ErrorKind::kCorrupt);
   EXPECT_THAT(error.message, HasSubstr(paths_[0] + ": row group 0, column s"));
-  options_.copy_groups = false;
+  options_.copy = false;
   Merged();
   CheckFile(out());
 }

@@ -24,7 +24,7 @@ MergeOptions RandomOptions(Dice& dice, const std::vector<SortKey>& keys) {
   options.page_bytes = static_cast<uint32_t>(1 + dice.Below(3000));
   options.page_rows_max = static_cast<uint32_t>(1 + dice.Below(300));
   options.dictionary_bytes_max = dice.OneIn(4) ? 0 : static_cast<uint32_t>(dice.Below(3000));
-  options.copy_groups = dice.OneIn(2);
+  options.copy = dice.OneIn(2);
   options.open_files_max = static_cast<uint32_t>(1 + dice.Below(3));
   options.sync = false;
   return options;

@@ -338,7 +338,7 @@ TEST_F(MergeTest, ChangedBytesNeverPassAPagesChecksum) {
   const std::string whole = BytesOf(dir_.File("whole.parquet"));
   const std::string bad = dir_.File("bad.parquet");
   paths_ = {bad};
-  options_.copy_groups = false;
+  options_.copy = false;
   const size_t footer = whole.size() - 8 - GetLe<uint32_t>(whole.data() + whole.size() - 8);
   for (size_t at = 0; at < whole.size(); ++at) {
     std::string text = whole;
