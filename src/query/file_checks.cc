@@ -7,13 +7,17 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 
+#include "core/letter_case.h"
 #include "record/event_reader.h"
 #include "table/parquet_types.h"
 
 namespace varve::query {
 
 namespace {
+
+constexpr int32_t kDecimalDigitsMax = 38;
 
 // What DuckDB makes of a leaf, as far as the two tables' types go.
 duckdb_type DuckTypeOf(const parquet::schema::PrimitiveNode& node) {
@@ -66,6 +70,30 @@ bool IsExact(const parquet::schema::GroupNode& root, std::span<const TableColumn
   return true;
 }
 
+// Why DuckDB has no such type. Empty: it has. A table would not open for one file that is odd.
+std::string OddType(const table::Type& type) {
+  if (type.id == table::TypeId::kDecimal && type.precision > kDecimalDigitsMax) {
+    return fmt::format("is {}; SQL has {} digits", table::TypeName(type), kDecimalDigitsMax);
+  }
+  std::set<std::string> names;
+  for (const table::Field& field : type.fields) {
+    if (!names.insert(FoldCase(field.name)).second) {
+      return fmt::format("has two fields '{}', which differ only in case", field.name);
+    }
+    std::string inner = OddType(field.type);
+    if (!inner.empty()) return inner;
+  }
+  return {};
+}
+
+std::string OddColumn(const table::Schema& schema) {
+  for (const table::Field& field : schema.fields) {
+    const std::string odd = OddType(field.type);
+    if (!odd.empty()) return fmt::format("the column '{}' {}", field.name, odd);
+  }
+  return {};
+}
+
 // Empty: there is none. The key names the file where this is shown; the machine's path does not go
 // out.
 std::string ProblemOf(const std::string& path) {
@@ -110,10 +138,8 @@ LakeShape FileChecks::ReadLakeShape(const std::string& path) {
     shape.columns = known.lock();
     if (shape.columns != nullptr) return shape;
     auto columns = table::ReadFileColumns(schema);
-    if (!columns.ok()) {
-      shape.problem = columns.error().message;
-      return shape;
-    }
+    shape.problem = columns.ok() ? OddColumn(columns->schema) : columns.error().message;
+    if (!shape.problem.empty()) return shape;
     shape.columns = std::make_shared<const LakeColumns>(
         LakeColumns{std::move(columns->schema), columns->has_field_ids});
     known = shape.columns;

@@ -66,6 +66,7 @@ bool Fits(const pq::RowGroupMetaData& group, uint64_t file_bytes, bool flat) {
   if (group.num_rows() < 0) return false;
   for (int i = 0; i < group.num_columns(); ++i) {
     const auto chunk = group.ColumnChunk(i);
+    if (group.num_rows() == 0 && chunk->num_values() == 0) continue;  // some have no place then
     int64_t begin = chunk->data_page_offset();
     if (chunk->has_dictionary_page() && chunk->dictionary_page_offset() > 0) {
       begin = std::min(begin, chunk->dictionary_page_offset());

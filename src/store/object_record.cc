@@ -145,7 +145,7 @@ std::string SidecarName(std::string_view key, uint64_t size, int64_t mtime_ns) {
 
 std::string ForeignEtag(const struct stat& file) {
   return "f-" + Hex(static_cast<uint64_t>(file.st_size)) + "-" +
-         Hex(static_cast<uint64_t>(MtimeNs(file))) + "-" + Hex(file.st_ino);
+         Hex(static_cast<uint64_t>(MtimeNs(file)));
 }
 
 std::string ContentTypeOf(std::string_view key) {

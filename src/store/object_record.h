@@ -44,8 +44,8 @@ std::optional<ObjectRecord> ReadRecordAttribute(int fd);
 // have different sidecars, so that replacing the file replaces its record in the same instant.
 std::string SidecarName(std::string_view key, uint64_t size, int64_t mtime_ns);
 
-// For a file that varve did not write: an ETag that changes when the file does, and a content type
-// by its name.
+// For a file that varve did not write: an ETag that changes when the file does, and not when it is
+// copied with its time (a backup that is restored), and a content type by its name.
 std::string ForeignEtag(const struct stat& file);
 std::string ContentTypeOf(std::string_view key);
 

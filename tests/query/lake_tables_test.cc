@@ -130,6 +130,23 @@ TEST_F(LakeTablesTest, SourcesAreReadWithTheTable) {
                           HasSubstr("data/trips/3-w-3.parquet: left out")));
 }
 
+TEST_F(LakeTablesTest, ASourceOfTypesThatSqlDoesNotHaveIsLeftOut) {
+  LakeTable& trips = AddTrips();
+  const auto wide = *arrow::MakeArrayOfNull(arrow::decimal256(76, 3), 1);
+  const auto clash =
+      *arrow::StructArray::Make({Ints({1}), Ints({2})}, std::vector<std::string>{"a", "A"});
+  trips.sources.push_back(
+      Write("data/trips/1-w-1.parquet", {{"id", 0, Ints({5})}, {"d", 0, wide}}));
+  trips.sources.push_back(
+      Write("data/trips/2-w-2.parquet", {{"id", 0, Ints({6})}, {"s", 0, clash}}));
+  const Answer answer = Ask(*(engine_ = OpenEngine(lake_)), "SELECT count(*) AS n FROM trips");
+  EXPECT_EQ(answer.data().dump(), R"([{"n":4}])");
+  ASSERT_TRUE(answer.summary.ok());
+  EXPECT_THAT(answer.summary->warnings,
+              ElementsAre(HasSubstr("1-w-1.parquet: left out: the column 'd' is decimal(76,3)"),
+                          HasSubstr("2-w-2.parquet: left out: the column 's' has two fields")));
+}
+
 TEST_F(LakeTablesTest, RowsThatAreDeletedByTheirPositionAreLeftOut) {
   LakeTable& trips = AddTrips();
   const std::string a = "s3://lake/catalog/trips/data/a.parquet";

@@ -79,6 +79,15 @@ TEST_P(LocalStoreTest, TheEtagOfAForeignFileChangesWithIt) {
   EXPECT_NE(store_->Head("x.csv")->etag, before);
 }
 
+TEST_P(LocalStoreTest, AForeignFileThatIsCopiedWithItsTimeIsTheSame) {
+  WriteFile(dir_.File("x.csv"), "a,b\n");
+  const std::string before = store_->Head("x.csv")->etag;
+  fs::copy(dir_.File("x.csv"), dir_.File("backup"));
+  fs::last_write_time(dir_.File("backup"), fs::last_write_time(dir_.File("x.csv")));
+  fs::rename(dir_.File("backup"), dir_.File("x.csv"));
+  EXPECT_EQ(store_->Head("x.csv")->etag, before);
+}
+
 TEST_P(LocalStoreTest, AnObjectRewrittenByAnotherProgramIsThatPrograms) {
   PutOptions options;
   options.metadata = {{"writer", "varve"}};
