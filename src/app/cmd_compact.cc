@@ -75,14 +75,14 @@ Result<std::string> Compact(const CompactFlags& options, ProgressLine& progress)
   auto direct = TRY(DirectCompaction::Open(config, [&](const merge::MergeProgress& now) {
     progress.Show("merging", now.bytes_written, 0, now.rows_written, "rows");
   }));
-  if (options.resume) return fmt::format("{} compactions ended\n", TRY(direct->RunAll()));
+  if (options.resume) return fmt::format("{} compactions ended\n", TRY(direct->RunAllWithGraces()));
   compact::CompactionRequest request = TRY(RequestOf(options));
   if (!options.plan) TRY(direct->RunAll());  // what an earlier one has left
   request.sources = TRY(direct->Sources(options.files, options.prefix));
   SetWindow(request);
   if (options.plan) return direct->Plan(request);
   const std::string id = TRY(direct->Start(request));
-  TRY(direct->RunAll());
+  TRY(direct->RunAll(id));
   Result<std::string> summary = direct->Summary(id);
   if (!summary.ok()) {
     TRY(direct->Abandon(id));

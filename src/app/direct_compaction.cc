@@ -11,9 +11,12 @@
 
 #include "app/commands.h"
 #include "app/compaction.h"
+#include "app/output.h"
 #include "app/table_access.h"
 #include "compact/compaction_plan.h"
+#include "compact/compaction_request.h"
 #include "compact/compaction_state.h"
+#include "compact/compaction_workflow.h"
 #include "core/clock.h"
 #include "store/local_store.h"
 
@@ -26,9 +29,27 @@ using workflow::WorkflowState;
 constexpr uint32_t kAttemptsMax = 4;
 constexpr uint64_t kRetryMsMax = 5'000;
 constexpr auto kWaitStep = std::chrono::milliseconds(20);
+constexpr uint32_t kWorkflowsListed = 1000;  // workflows
 
-bool GoesOn(WorkflowState state) {
-  return state == WorkflowState::kActive || state == WorkflowState::kCancelling;
+Error NothingWaits(const std::string& prefix) {
+  return MakeError(ErrorKind::kInvalid, "BAD_FILE_COUNT",
+                   prefix.empty() ? "the files are compacted; they wait for their deletion"
+                                  : fmt::format("no .parquet file below --prefix '{}' waits for "
+                                                "compaction",
+                                                prefix));
+}
+
+// What it made is committed; its sources' grace is not over.
+bool Rests(const workflow::Workflow& one, int64_t now_ms) {
+  return one.state == WorkflowState::kActive && one.kind == compact::kCompactionKind &&
+         one.step == compact::kDeletionStep && one.next_ms > now_ms;
+}
+
+void TellOfGrace(const workflow::Workflow& one) {
+  WriteStderr(
+      fmt::format("waiting until {}: the sources of {} are deleted then; if this is "
+                  "interrupted, by the next `varve compact` after it\n",
+                  FormatIso(one.next_ms), one.id));
 }
 
 }  // namespace
@@ -71,21 +92,19 @@ Result<std::vector<compact::SourceFile>> DirectCompaction::Sources(
       if (object.key.ends_with(".parquet") && !compacted) all.insert(object.key);
     }
   }
-  if (all.empty()) {
-    return MakeError(
-        ErrorKind::kInvalid, "BAD_FILE_COUNT",
-        fmt::format("no .parquet file below --prefix '{}' waits for compaction", prefix));
-  }
+  if (all.empty()) return NothingWaits(prefix);
   if (all.size() > compact::kCompactionSourcesMax) {
     return MakeError(ErrorKind::kInvalid, "BAD_FILE_COUNT",
                      fmt::format("{} files are named or below --prefix '{}'; at most {} are "
                                  "compacted at once",
                                  all.size(), prefix, compact::kCompactionSourcesMax));
   }
+  const auto spent = TRY(Spent());
   std::vector<compact::SourceFile> sources;
   for (const std::string& key : all) {
     auto meta = store_->Head(key);
     if (!meta.ok()) return std::move(meta).error().Context("'" + key + "'");
+    if (spent.contains({key, meta->etag})) continue;
     compact::SourceFile source;
     source.key = key;
     source.etag = meta->etag;
@@ -93,7 +112,25 @@ Result<std::vector<compact::SourceFile>> DirectCompaction::Sources(
     source.time_ms = meta->modified_ms;
     sources.push_back(std::move(source));
   }
+  if (sources.empty()) return NothingWaits(prefix);
   return sources;
+}
+
+Result<std::set<std::pair<std::string, std::string>>> DirectCompaction::Spent() {
+  std::set<std::pair<std::string, std::string>> spent;
+  const int64_t now_ms = SystemClock().NowMs();
+  for (const auto& one :
+       TRY(kept_->List({.state = WorkflowState::kActive, .rows_max = kWorkflowsListed}))) {
+    if (!Rests(one, now_ms)) continue;
+    const auto request = TRY(compact::ParseCompactionRequest(one.params_json));
+    const auto state = TRY(compact::ParseCompactionState(one.data_json));
+    for (size_t i = 0; i < state.sources.size() && i < request.sources.size(); ++i) {
+      const compact::SourceFile& source = request.sources[i];
+      if (state.sources[i].state != compact::SourceFate::kTaken) continue;
+      spent.emplace(source.key, source.etag);
+    }
+  }
+  return spent;
 }
 
 Result<std::string> DirectCompaction::Plan(const compact::CompactionRequest& request) {
@@ -136,23 +173,36 @@ Result<std::string> DirectCompaction::Start(const compact::CompactionRequest& re
   return id;
 }
 
-Result<size_t> DirectCompaction::RunAll() {
+Result<size_t> DirectCompaction::RunAll(const std::string& id) {
+  return RunUntilRest([&id](const workflow::Workflow& one) { return one.id == id; });
+}
+
+Result<size_t> DirectCompaction::RunAllWithGraces() {
+  return RunUntilRest([](const workflow::Workflow&) { return true; });
+}
+
+Result<size_t> DirectCompaction::RunUntilRest(const WaitsFor& waits_for) {
   std::stop_source stop;
   // The merge asks the token; who presses Ctrl-C is heard by a thread of its own.
   std::jthread listener([&stop](const std::stop_token& done) {
     while (!done.stop_requested() && !Interrupted()) std::this_thread::sleep_for(kWaitStep);
     if (Interrupted()) stop.request_stop();
   });
-  std::set<std::string> ran;
+  std::set<std::string> ran, told;
   while (true) {
-    bool waits = false;
+    size_t left = 0, resting = 0;
     for (const WorkflowState state : {WorkflowState::kActive, WorkflowState::kCancelling}) {
-      for (const auto& one : TRY(kept_->List({.state = state}))) {
+      for (const auto& one : TRY(kept_->List({.state = state, .rows_max = kWorkflowsListed}))) {
         ran.insert(one.id);
-        waits = waits || GoesOn(one.state);
+        ++left;
+        if (!Rests(one, SystemClock().NowMs())) continue;
+        if (!waits_for(one))
+          ++resting;
+        else if (told.insert(one.id).second)
+          TellOfGrace(one);
       }
     }
-    if (!waits) return ran.size();
+    if (left == resting) return ran.size() - left;
     if (Interrupted()) {
       return MakeError(ErrorKind::kCancelled, "INTERRUPTED",
                        "interrupted; the next `varve compact` goes on where this one was");

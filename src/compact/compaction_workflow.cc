@@ -29,7 +29,6 @@ constexpr std::string_view kSeal = "seal";
 constexpr std::string_view kCommit = "commit";
 constexpr std::string_view kVerify = "verify";
 constexpr std::string_view kLate = "commit-late";
-constexpr std::string_view kDelete = "delete";
 
 Next To(std::string_view step, uint64_t after_ms = 0) { return Next{std::string(step), after_ms}; }
 
@@ -59,7 +58,7 @@ Result<Next> CompactionWorkflow::RunStep(std::string_view step, CompactionRun& r
     TRY(CommitLate(run));
     return To(kVerify);
   }
-  if (step == kDelete) {
+  if (step == kDeletionStep) {
     TRY(DeleteSources(run));
     return End(run);
   }
@@ -145,7 +144,7 @@ Result<Next> CompactionWorkflow::Verify(CompactionRun& run) {
       nlohmann::ordered_json({{"files", run.state.outputs.size()}, {"rows", run.state.rows_made()}})
           .dump();
   if (!run.request.settings.delete_sources || taken == 0) return End(run);
-  return To(kDelete, run.request.settings.grace_ms);
+  return To(kDeletionStep, run.request.settings.grace_ms);
 }
 
 Result<Next> CompactionWorkflow::End(CompactionRun& run) {
@@ -159,7 +158,7 @@ Result<Next> CompactionWorkflow::End(CompactionRun& run) {
 }
 
 Status CompactionWorkflow::Undo(std::string_view step, StepRun& step_run) {
-  if (step == kVerify || step == kLate || step == kDelete) {
+  if (step == kVerify || step == kLate || step == kDeletionStep) {
     return MakeError(ErrorKind::kConflict, "ALREADY_COMMITTED",
                      "the compaction is committed; it ends by itself");
   }

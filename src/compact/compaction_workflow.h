@@ -20,6 +20,9 @@
 
 namespace varve::compact {
 
+// The last step. Before it the workflow waits for the grace; what it made is committed.
+inline constexpr std::string_view kDeletionStep = "delete";
+
 class CompactionWorkflow : public workflow::Definition {
  public:
   // account may be null. All are borrowed, and outlive the definition.

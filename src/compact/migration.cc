@@ -9,6 +9,7 @@
 #include "catalog/publication.h"
 #include "compact/compaction_request.h"
 #include "compact/compaction_state.h"
+#include "compact/compaction_workflow.h"
 #include "compact/window_report.h"
 
 namespace varve::compact {
@@ -67,10 +68,12 @@ Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::st
   MigrationRequest request;
   request.tenant = tenant;
   const auto to = body.find("to");
-  if (to == body.end() || !to->is_string()) return BadField("to", "iceberg, delta or both");
+  if (to == body.end() || !to->is_string())
+    return BadField("to", "iceberg, delta or iceberg+delta");
   request.to = to->get<std::string>();
   const auto target = ParseTargetFormat(request.to);
-  if (!target.ok() || !target->tables.any()) return BadField("to", "iceberg, delta or both");
+  if (!target.ok() || !target->tables.any())
+    return BadField("to", "iceberg, delta or iceberg+delta");
   const auto names = body.find("namespaces");
   if (names == body.end() || names->is_null()) return request;
   if (!names->is_array()) return BadField("namespaces", "a list of names");
@@ -116,6 +119,7 @@ std::string ToJson(const MigrationState& state) {
                     {"bytes", one.bytes},
                     {"rows", one.rows},
                     {"published", one.published},
+                    {"last", one.last},
                     {"waitsFor", one.waits_for}});
   }
   return Json{{"namespaces", std::move(list)}, {"current", state.current}}.dump(
@@ -130,7 +134,8 @@ Result<MigrationState> ParseMigrationState(std::string_view json) {
     for (const Json& one : body.value("namespaces", Json::array())) {
       state.namespaces.push_back({one.at("namespace"), one.at("status"), one.at("error"),
                                   one.at("files"), one.at("bytes"), one.at("rows"),
-                                  one.value("published", false), one.value("waitsFor", "")});
+                                  one.value("published", false), one.value("last", ""),
+                                  one.value("waitsFor", "")});
     }
   } catch (const Json::exception&) {
     return Unreadable();
@@ -222,8 +227,21 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
     if (!begun.ok() && !IsRefusal(begun.error())) return begun.error();
     if (!begun.ok()) return Fail(begun.error(), state);
   }
-  if (TRY(DispatchMore(request, migrated))) return workflow::Next{kNamespace, kLookMs};
-  if (!TRY(AddUp(request, since_ms, migrated))) return workflow::Next{kNamespace, kLookMs};
+  if (migrated.last.empty()) {
+    if (TRY(DispatchMore(request, since_ms, migrated))) return workflow::Next{kNamespace, kLookMs};
+    migrated.last = TRY(NewestCompaction());
+  }
+  if (TRY(Unfinished(request, migrated, workflow::WorkflowState::kActive))) {
+    return workflow::Next{kNamespace, kLookMs};
+  }
+  TRY(AddUp(request, since_ms, migrated));
+  const auto paused = TRY(Unfinished(request, migrated, workflow::WorkflowState::kPaused));
+  if (paused && migrated.error.empty()) {
+    migrated.error = fmt::format("the compaction {} is paused", paused->id);
+  }
+  // A compaction that was under way has made the table, for the target that there was before.
+  const bool lacks = !migrated.published && TRY(LacksFormat(request, migrated));
+  if (lacks && migrated.error.empty()) return workflow::Next{kPublish};
   const char* fine = migrated.files > 0 || migrated.published ? "completed" : "skipped";
   migrated.status = migrated.error.empty() ? fine : "failed";
   return GoToNext(state);
@@ -274,55 +292,84 @@ Status MigrationWorkflow::Begin(const MigrationRequest& request, MigratedNamespa
   return {};
 }
 
-// False: nothing is under way, nor can anything more be.
-Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request,
-                                             MigratedNamespace& migrated) {
+// False: all that waited when the migration began has a compaction, or can have none. What comes
+// later goes to the new target by itself, or a migration would not end while anybody writes.
+Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request, int64_t since_ms,
+                                             const MigratedNamespace& migrated) {
   DispatchWish wish;
   wish.tenant = request.tenant;
   wish.ns = migrated.ns;
+  wish.seen_by_ms = since_ms;
   wish.force = true;
   uint64_t dispatched = 0;
   while (TRY(windows_.Dispatch(wish, start_))) ++dispatched;
   if (dispatched > 0 && started_) started_();
-  uint64_t running = 0, pending = 0, halted = 0;
+  if (!TRY(windows_.Waits(wish))) return false;
+  // What waits behind a compaction that waits for its operator waits too.
+  uint64_t halted = 0;
   const StatusFilter filter = CountsOf(request, migrated.ns);
   for (const NamespaceStatus& one : TRY(ReadStatus(windows_, filter)).namespaces) {
-    running += one.processing + one.dispatched;
-    pending += one.pending;
     halted += one.halted;
   }
-  // What waits behind a compaction that waits for its operator waits too.
-  return dispatched > 0 || running > halted || (pending > 0 && halted == 0);
+  return halted == 0;
 }
 
-// What the namespace's compactions since then have done. False: one is still at it, of which the
-// windows may not know: an operator can start one for any files.
-Result<bool> MigrationWorkflow::AddUp(const MigrationRequest& request, int64_t since_ms,
-                                      MigratedNamespace& migrated) {
+// Ids are in the order of time. "0": there is none, which is before all.
+Result<std::string> MigrationWorkflow::NewestCompaction() {
+  const auto newest = TRY(workflows_.List({.kind = std::string(kCompactionKind), .rows_max = 1}));
+  return newest.empty() ? "0" : newest[0].id;
+}
+
+// A compaction of the namespace, of which the windows may not know: an operator can start one for
+// any files. One that waits for its sources' grace has done what it is to do.
+Result<std::optional<workflow::Workflow>> MigrationWorkflow::Unfinished(
+    const MigrationRequest& request, const MigratedNamespace& migrated,
+    workflow::WorkflowState state) {
+  workflow::ListFilter filter{
+      .kind = std::string(kCompactionKind), .state = state, .rows_max = 1000};
+  while (true) {
+    auto page = TRY(workflows_.List(filter));
+    for (workflow::Workflow& one : page) {
+      if (one.id > migrated.last || one.step == kDeletionStep) continue;
+      const auto asked = ParseCompactionRequest(one.params_json);
+      if (!asked.ok() || asked->tenant != request.tenant || asked->ns != migrated.ns) continue;
+      return std::optional(std::move(one));
+    }
+    if (page.size() < filter.rows_max) return std::optional<workflow::Workflow>();
+    filter.before = page.back().id;
+  }
+}
+
+// What the namespace's compactions have done, from the migration's begin to `last`.
+Status MigrationWorkflow::AddUp(const MigrationRequest& request, int64_t since_ms,
+                                MigratedNamespace& migrated) {
   migrated.files = migrated.bytes = migrated.rows = 0;
   migrated.error.clear();
-  workflow::ListFilter filter{.kind = "compaction", .rows_max = 1000};
+  workflow::ListFilter filter{.kind = std::string(kCompactionKind), .rows_max = 1000};
   while (true) {
     const auto page = TRY(workflows_.List(filter));
     for (const workflow::Workflow& one : page) {
-      if (one.created_ms < since_ms) return true;
+      if (one.created_ms < since_ms) return {};
       const auto asked = ParseCompactionRequest(one.params_json);
       if (!asked.ok() || asked->tenant != request.tenant || asked->ns != migrated.ns) continue;
-      if (one.state == workflow::WorkflowState::kActive) return false;
-      if (one.state != workflow::WorkflowState::kSucceeded) {
+      if (one.id > migrated.last) continue;
+      const bool done =
+          one.state == workflow::WorkflowState::kSucceeded ||
+          (one.state == workflow::WorkflowState::kActive && one.step == kDeletionStep);
+      if (!done) {
         migrated.error =
             fmt::format("the compaction {} is {}: {}", one.id, ToString(one.state), one.error);
         continue;
       }
-      const CompactionState done = TRY(ParseCompactionState(one.data_json));
-      for (size_t i = 0; i < done.sources.size() && i < asked->sources.size(); ++i) {
-        if (done.sources[i].state != SourceFate::kTaken) continue;
+      const CompactionState made = TRY(ParseCompactionState(one.data_json));
+      for (size_t i = 0; i < made.sources.size() && i < asked->sources.size(); ++i) {
+        if (made.sources[i].state != SourceFate::kTaken) continue;
         ++migrated.files;
         migrated.bytes += asked->sources[i].size;
-        migrated.rows += done.sources[i].rows;
+        migrated.rows += made.sources[i].rows;
       }
     }
-    if (page.size() < filter.rows_max) return true;
+    if (page.size() < filter.rows_max) return {};
     filter.before = page.back().id;
   }
 }

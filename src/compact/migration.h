@@ -43,6 +43,7 @@ struct MigratedNamespace {
   std::string error;
   uint64_t files = 0, bytes = 0, rows = 0;
   bool published = false;  // its table has got a further format
+  std::string last;        // compaction that was there when all that waited had one
   std::string waits_for;   // a lease, and until when; empty: nothing
 };
 
@@ -84,9 +85,13 @@ class MigrationWorkflow : public workflow::Definition {
   Result<bool> LacksFormat(const MigrationRequest& request, const MigratedNamespace& migrated);
   Status CheckKnown(const MigrationRequest& request, const std::string& ns);
   Status Begin(const MigrationRequest& request, MigratedNamespace& migrated);
-  Result<bool> DispatchMore(const MigrationRequest& request, MigratedNamespace& migrated);
-  Result<bool> AddUp(const MigrationRequest& request, int64_t since_ms,
-                     MigratedNamespace& migrated);
+  Result<bool> DispatchMore(const MigrationRequest& request, int64_t since_ms,
+                            const MigratedNamespace& migrated);
+  Result<std::string> NewestCompaction();
+  Result<std::optional<workflow::Workflow>> Unfinished(const MigrationRequest& request,
+                                                       const MigratedNamespace& migrated,
+                                                       workflow::WorkflowState state);
+  Status AddUp(const MigrationRequest& request, int64_t since_ms, MigratedNamespace& migrated);
 
   WindowTracker& windows_;
   workflow::WorkflowStore& workflows_;

@@ -37,6 +37,7 @@ bool HasAged(const Window& window, const WindowOptions& options, int64_t now_ms)
 bool IsMeant(const DispatchWish& wish, const Window& window, const NamespaceRow& row) {
   if (wish.tenant && row.tenant != *wish.tenant) return false;
   if (!wish.ns.empty() && row.ns != wish.ns) return false;
+  if (wish.seen_by_ms && window.first_seen_ms > *wish.seen_by_ms) return false;
   return !wish.start_ms || window.start_ms == *wish.start_ms;
 }
 
@@ -45,18 +46,29 @@ bool PassedOver(int priority, Pressure pressure) {
   return pressure == Pressure::kSevere || (priority == 3 && pressure == Pressure::kNormal);
 }
 
-// What operators name, whether it is ready or not, but for a round that an earlier one holds.
-Result<std::vector<Candidate>> Named(Session& session, WindowJudge& judge,
-                                     const WindowOptions& options, const DispatchWish& wish) {
-  std::vector<Candidate> out;
+// What operators name, whether it is ready or not.
+Result<std::vector<Window>> Named(Session& session, const WindowOptions& options,
+                                  const DispatchWish& wish) {
+  std::vector<Window> out;
   const NamespaceId* tenant = wish.tenant ? &*wish.tenant : nullptr;
   for (const NamespaceRow& row : TRY(ListNamespaces(session, tenant, wish.ns, SIZE_MAX >> 1))) {
     for (Window& window : TRY(ListWindows(session, row.id, options.sources_max))) {
       if (window.state != WindowState::kPending || !IsMeant(wish, window, row)) continue;
-      if (!judge.RoundRuns(window)) out.push_back({std::move(window)});
+      out.push_back(std::move(window));
     }
   }
   return out;
+}
+
+// Of them, but for rounds that an earlier one holds.
+Result<std::optional<Window>> OldestNamed(Session& session, WindowJudge& judge,
+                                          const WindowOptions& options, const DispatchWish& wish) {
+  std::optional<Window> oldest;
+  for (Window& window : TRY(Named(session, options, wish))) {
+    if (judge.RoundRuns(window) || (oldest && oldest->start_ms <= window.start_ms)) continue;
+    oldest = std::move(window);
+  }
+  return oldest;
 }
 
 Result<std::vector<Candidate>> Ready(Session& session, WindowJudge& judge,
@@ -84,14 +96,6 @@ std::optional<Window> Choose(std::vector<Candidate> ready, const WindowOptions& 
   }
   if (running == 0 && !ready.empty()) return std::move(ready.front().window);
   return std::nullopt;
-}
-
-std::optional<Window> Oldest(std::vector<Candidate> named) {
-  const auto oldest = std::min_element(
-      named.begin(), named.end(),
-      [](const Candidate& a, const Candidate& b) { return a.window.start_ms < b.window.start_ms; });
-  if (oldest == named.end()) return std::nullopt;
-  return std::move(oldest->window);
 }
 
 // The first of the window's files, within the bounds of one workflow; at least one.
@@ -183,10 +187,9 @@ Result<std::optional<Dispatched>> WindowTracker::Dispatch(const DispatchWish& wi
     const int64_t now_ms = clock_.NowMs();
     WindowJudge judge = TRY(WindowJudge::Make(session, options_, now_ms));
     if (judge.running() >= options_.concurrency_max) return {};
-    auto candidates = TRY((wish.force ? Named : Ready)(session, judge, options_, wish));
-    std::optional<Window> window = wish.force
-                                       ? Oldest(std::move(candidates))
-                                       : Choose(std::move(candidates), options_, judge.running());
+    std::optional<Window> window =
+        wish.force ? TRY(OldestNamed(session, judge, options_, wish))
+                   : Choose(TRY(Ready(session, judge, options_, wish)), options_, judge.running());
     if (!window) return {};
     const NamespaceFacts* facts = TRY(judge.FactsOf(window->ns_id));
     TRY(HandOver(session, options_, *facts, start, now_ms, *window));
@@ -194,6 +197,15 @@ Result<std::optional<Dispatched>> WindowTracker::Dispatch(const DispatchWish& wi
     return {};
   }));
   return dispatched;
+}
+
+Result<bool> WindowTracker::Waits(const DispatchWish& wish) {
+  bool waits = false;
+  TRY(database_.Transact([&](Session& session) -> Status {
+    waits = !TRY(Named(session, options_, wish)).empty();
+    return {};
+  }));
+  return waits;
 }
 
 }  // namespace varve::compact

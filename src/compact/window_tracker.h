@@ -63,6 +63,7 @@ struct DispatchWish {
   std::optional<NamespaceId> tenant = {};
   std::string ns = {};
   std::optional<int64_t> start_ms = {};
+  std::optional<int64_t> seen_by_ms = {};  // rounds whose first file came later are not meant
   bool force = false;
 };
 
@@ -102,6 +103,8 @@ class WindowTracker : public SourceAccount {
   // The ready window that comes first by priority, then age; none: nothing is ready, or enough
   // runs.
   Result<std::optional<Dispatched>> Dispatch(const DispatchWish& wish, const StartWorkflow& start);
+  // Whether a round waits that is meant, be it that another one of its window runs.
+  Result<bool> Waits(const DispatchWish& wish);
 
   // These files, by name, for a workflow that was made without a window: no window dispatches them
   // any more. kConflict, ALREADY_COMPACTED: one was, or is being.

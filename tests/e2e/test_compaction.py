@@ -279,3 +279,24 @@ def test_a_format_that_the_table_lacks_is_not_passed_over_in_silence(lake):
     lake.run("publish", "users", "--to", "delta")
     lake.put_window(files=1, first=5)
     assert "warning" not in lake.window(to="iceberg+delta").stdout
+
+
+def test_no_compaction_waits_for_the_grace_of_another(lake):
+    parts = lake.put_window()
+    waiting = subprocess.Popen(
+        [BINARY, "compact", "--prefix", "data/users/", "--namespace", "users", "--to", "iceberg",
+         "--grace", "1h", "--data", str(lake.root)], stderr=subprocess.PIPE)
+    assert b"waiting until" in waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(60) == 1
+    for key, part in parts.items():
+        lake.put(key.replace("users", "others"), part)
+    lake.compact("--prefix", "data/others/", "--namespace", "others", "--to", "iceberg")
+    lake.agree("others", list(parts.values()))
+    # What waits for its deletion is not taken again.
+    later = lake.put_window(first=2)
+    lake.window(to="iceberg")
+    lake.users([*parts.values(), *later.values()], delta=False)
+    again = lake.window(to="iceberg", check=False)
+    assert again.returncode == 1 and "waits for compaction" in again.stderr
+    assert len(list((lake.root / "data/users").iterdir())) == len(parts)

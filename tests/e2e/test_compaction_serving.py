@@ -1,11 +1,14 @@
 """Windows of writers' files in a running server, compacted while everyone reads: each row once at
 every moment, whenever the server dies."""
 
+import shutil
 import threading
 import time
 
 import deltalake
 import duckdb
+import pyarrow
+import pyarrow.parquet
 import pytest
 from pyiceberg.table import StaticTable
 
@@ -150,3 +153,83 @@ def test_namespaces_are_migrated_while_they_are_read(start):
     iceberg = StaticTable.from_metadata(str(newest))
     assert iceberg.scan().count() == EXPECTED["n"]
     assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+
+
+def test_a_migration_behind_a_compaction_that_is_under_way_has_its_format(start):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_MAX_WAIT_TIME_MS": "0"})
+    begin = old_hour()
+    folder = varve.data / "data/big"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        duckdb.sql(f"""COPY (SELECT make_timestamptz({begin * 1000}::BIGINT) AS ts, range AS n
+            FROM range(300000)) TO '{folder}/{number}.tmp' (FORMAT parquet)""")
+        (folder / f"{number}.tmp").rename(folder / f"{begin}-w{number}-1.parquet")
+    wait_until("a compaction to iceberg",
+               lambda: varve.get("/workflows?kind=compaction").json()["workflows"], 60)
+    said = varve.cli("migrate", "big", "--to", "delta", "--data", varve.data).stdout
+    assert b"completed  big" in said
+    table = deltalake.DeltaTable(str(varve.data / "catalog/big"))
+    assert table.to_pyarrow_table().num_rows == 600_000
+
+
+def test_a_migration_ends_while_its_namespace_is_written(start):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_MIN_FILES_TO_COMPACT": "1000"})
+    ended, written = threading.Event(), []
+
+    def write_on():
+        folder = varve.data / "data/busy"
+        folder.mkdir(parents=True)
+        while not ended.is_set():
+            now = int(time.time() * 1000)
+            path = folder / f"{now}-w-{len(written)}.parquet"
+            pyarrow.parquet.write_table(pyarrow.table({"ts": [now], "n": [1]}), f"{path}.tmp")
+            path.with_name(path.name + ".tmp").rename(path)
+            written.append(path)
+            ended.wait(0.05)
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    try:
+        wait_until("some files to be seen", lambda: sum(window["fileCount"] for window in varve.get(
+            "/compaction/status").json()["windows"]) > 3)
+        said = varve.cli("migrate", "busy", "--to", "delta", "--data", varve.data).stdout
+        assert b"completed  busy" in said
+    finally:
+        ended.set()
+        writer.join()
+    wait_until("all rows", lambda: varve.value("SELECT sum(n) AS n FROM busy") == len(written))
+
+
+def test_a_directory_that_is_copied_with_its_times_is_the_same_lake(start):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_GRACE_MS": "3600000"})
+    write(varve, "users", old_hour())
+    wait_until("the commit", lambda: [one["step"] for one in varve.get(
+        "/workflows?kind=compaction").json()["workflows"]] == ["delete"], 60)
+    varve.stop()
+    backup = varve.data.with_name("backup")
+    shutil.copytree(varve.data, backup)
+    shutil.rmtree(varve.data)
+    backup.rename(varve.data)
+    varve.start()
+    write(varve, "later", old_hour())
+    wait_until("what came later", lambda: [one["step"] for one in varve.get(
+        "/workflows?kind=compaction").json()["workflows"]] == ["delete"] * 2, 60)
+    assert sources(varve, "users") == WRITERS * FILES
+    assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+
+
+def test_row_groups_without_rows_are_read(start):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_MIN_FILES_TO_COMPACT": "1000"})
+    folder = varve.data / "data/gaps"
+    folder.mkdir(parents=True)
+    rows = pyarrow.table({"ts": [old_hour()] * 5, "n": [1] * 5})
+    with pyarrow.parquet.ParquetWriter(folder / "a.tmp", rows.schema) as writer:
+        for part in (rows, rows.slice(0, 0), rows):
+            writer.write_table(part)
+    pyarrow.parquet.write_table(rows.slice(0, 0), folder / "b.tmp")
+    for name in ("a", "b"):
+        (folder / f"{name}.tmp").rename(folder / f"{old_hour()}-{name}-1.parquet")
+    wait_until("both files", lambda: sum(
+        window["fileCount"] for window in varve.get("/compaction/status").json()["windows"]) == 2)
+    answer = varve.post("/sql", {"sql": "SELECT sum(n) AS n FROM gaps"}).json()
+    assert answer["data"] == [{"n": 10}] and not answer.get("warnings")
