@@ -27,11 +27,11 @@ int64_t MemoryOf(const parquet::PageHeader& header, const parquet::PageReading& 
 
 }  // namespace
 
-PageHandle::PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place, Chunk chunk,
-                       const parquet::PageReading& reading, std::string name)
+PageHandle::PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, const Place& place,
+                       Chunk chunk, const parquet::PageReading& reading, std::string name)
     : files_(files),
       gauge_(gauge),
-      place_(std::move(place)),
+      place_(place),
       reading_(reading),
       name_(std::move(name)),
       memory_bytes_(MemoryOf(place_.header, reading_)),
@@ -61,7 +61,7 @@ std::shared_ptr<PageHandle> PageHandle::Fresh(uint32_t keep_begin, uint32_t keep
   Place place = place_;
   place.keep_begin = keep_begin;
   place.keep_end = keep_end;
-  return std::make_shared<PageHandle>(files_, gauge_, std::move(place), Chunk(), reading_, name_);
+  return std::make_shared<PageHandle>(files_, gauge_, place, Chunk(), reading_, name_);
 }
 
 Result<parquet::IndexedPage> PageHandle::Load() {

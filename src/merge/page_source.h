@@ -39,7 +39,7 @@ class PageHandle {
   };
 
   // chunk: none, or it has the page, which then is not read again.
-  PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, Place place, Chunk chunk,
+  PageHandle(parquet::InputFiles& files, MemoryGauge& gauge, const Place& place, Chunk chunk,
              const parquet::PageReading& reading, std::string name);
   ~PageHandle();
   PageHandle(const PageHandle&) = delete;

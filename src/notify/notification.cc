@@ -140,6 +140,14 @@ Result<std::vector<Notification>> ParseRecords(const Json& records) {
   return notifications;
 }
 
+// Some senders put a message's text into a string once more, or its base64.
+Json Unwrapped(const std::string& text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_discarded()) return json;
+  const auto bytes = Base64Decode(text);
+  return bytes ? Json::parse(*bytes, nullptr, /*allow_exceptions=*/false) : json;
+}
+
 bool IsTestEvent(const Json& json) {
   return Text(json, "Event") == "s3:TestEvent" || Text(json, "eventName") == "s3:TestEvent";
 }
@@ -155,12 +163,15 @@ std::string R2Message(std::string_view account, std::string_view bucket, std::st
 
 Result<std::vector<Notification>> ParseNotifications(std::string_view text) {
   if (text.size() > kNotificationBytesMax) return NotANotification("more than 256 KiB");
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_string()) json = Unwrapped(json.get_ref<const std::string&>());
   if (json.is_discarded()) return NotANotification("not JSON");
   if (json.is_array()) return ParseRecords(json);
   if (!json.is_object()) return NotANotification("neither an object nor an array");
   if (IsTestEvent(json)) return std::vector<Notification>();
-  if (const Json* records = Member(json, "Records")) return ParseRecords(*records);
+  if (const Json* records = Member(json, "Records")) {
+    return records->is_null() ? std::vector<Notification>() : ParseRecords(*records);
+  }
   if (Member(json, "object") == nullptr) return NotANotification("no dialect that we know");
   return std::vector<Notification>{TRY(ParseR2(json))};
 }

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/bytes.h"
 #include "core/clock.h"
 
 namespace varve::notify {
@@ -103,7 +104,16 @@ TEST(ParseNotifications, CephWithASizeInAString) {
   EXPECT_EQ(FormatIso(n.event_time_ms), "2019-11-22T13:47:35.124Z");
 }
 
+TEST(ParseNotifications, TextInAStringAndItsBase64) {
+  const std::string text = R"({"action":"PutObject","object":{"key":"k"}})";
+  EXPECT_EQ(One(R"("{\"action\":\"PutObject\",\"object\":{\"key\":\"k\"}}")").key, "k");
+  EXPECT_EQ(One('"' + Base64Encode(text) + '"').key, "k");
+  EXPECT_FALSE(ParseNotifications(R"("\"k\"")").ok());
+  EXPECT_FALSE(ParseNotifications(R"("neither")").ok());
+}
+
 TEST(ParseNotifications, TestEventsCarryNothing) {
+  EXPECT_TRUE(ParseNotifications(R"({"Records":null})").value().empty());
   for (const char* json :
        {R"({"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"})",
         R"({"Service":"S3","Event":"s3:TestEvent","Time":"x","Bucket":"Test-Bucket"})"}) {
