@@ -1,8 +1,8 @@
 // An object-created or -deleted notification, whoever sent it: R2 (`action`), the older form with
 // `eventType`, and S3 records as AWS, MinIO, Versity and Ceph write them (an object with `Records`
 // or a bare array). The shapes differ in small ways that are all accepted: quoted ETags, sizes as
-// strings, `s3:` in front of event names, any UTC offset, escaped or plain keys, and the text or its
-// base64 in a string.
+// strings, `s3:` in front of event names, any UTC offset, escaped or plain keys, and all of it in a
+// string, as it is or in base64.
 #pragma once
 
 #include <cstdint>
