@@ -41,6 +41,7 @@ class TablesCheck {
       ++tables_;
       files_ += check.files;
       if (!check.problems.empty()) Tell(prefix + name, check.problems);
+      if (!check.not_changed.empty()) NoteNotChanged(prefix + name, check.not_changed);
     }
     return {};
   }
@@ -64,6 +65,13 @@ class TablesCheck {
 
  private:
   static constexpr uint64_t kShowEvery = 1'000;
+
+  void NoteNotChanged(const std::string& name, const std::string& why) {
+    findings_->push_back(
+        {Level::kNote,
+         fmt::format("table {}: varve reads it and commits nothing to it: {}", name, why),
+         {}});
+  }
 
   void Tell(const std::string& name, const std::vector<std::string>& problems) {
     damaged_ = true;

@@ -66,6 +66,13 @@ std::optional<int64_t> PointerVersion(std::string_view text) {
   return *version;
 }
 
+// Others' features may bind those who write, and not those who read.
+Status CheckChangeable(const std::string& name, const dl::State& state) {
+  const Status known = dl::CheckWriterProtocol(state.protocol);
+  if (known.ok()) return known;
+  return Error(known.error()).Context("the table '" + name + "'");
+}
+
 }  // namespace
 
 std::string DeltaLogKey(const TablePlace& place, int64_t version, std::string_view suffix) {
@@ -192,6 +199,12 @@ Result<dl::State> DeltaTables::Load(const std::string& name) {
   return Head(Place(name), kDeltaVersionMax);
 }
 
+Result<dl::State> DeltaTables::LoadToChange(const std::string& name) {
+  dl::State state = TRY(Load(name));
+  TRY(CheckChangeable(name, state));
+  return state;
+}
+
 Result<dl::State> DeltaTables::LoadVersion(const std::string& name, int64_t version) {
   TRY(CheckTableName(name));
   dl::State state = TRY(Head(Place(name), version));
@@ -242,6 +255,7 @@ Result<DeltaCommit> DeltaTables::Update(const std::string& name, const NextChang
   dl::State state = TRY(Head(place, kDeltaVersionMax));
   DeltaCommit done;
   for (; done.attempts <= options_.catalog.commit_attempts_max; ++done.attempts) {
+    TRY(CheckChangeable(name, state));  // another may have raised it meanwhile
     const std::optional<dl::Change> change = TRY(next(state));
     dl::Built built;
     built.already_done = !change;
@@ -304,7 +318,7 @@ Status DeltaTables::Checkpoint(const std::string& name, const dl::State& state) 
 Status DeltaTables::Evolve(const std::string& name, const table::Schema& file) {
   TRY(CheckTableName(name));
   for (uint32_t i = 0; i < options_.catalog.commit_attempts_max; ++i) {
-    const dl::State state = TRY(Head(Place(name), kDeltaVersionMax));
+    const dl::State state = TRY(LoadToChange(name));
     const table::Schema schema = TRY(dl::SchemaFromJson(state.table.schema_json));
     const table::Evolution evolution = TRY(table::EvolveSchema(schema, file, INT32_MAX / 2));
     if (!evolution.changed) return {};

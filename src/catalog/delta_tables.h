@@ -45,6 +45,8 @@ class DeltaTables {
 
   // kNotFound, NO_SUCH_TABLE. kCorrupt, COMMIT_MISSING.
   Result<table::delta::State> Load(const std::string& name);
+  // For what follows from it being changed here. kInvalid, UNSUPPORTED_PROTOCOL: not by us.
+  Result<table::delta::State> LoadToChange(const std::string& name);
   // As of a version that still can be built. kNotFound, NO_SUCH_VERSION.
   Result<table::delta::State> LoadVersion(const std::string& name, int64_t version);
   // What the newest of these checkpoints says that is there and can be read; an empty state if none

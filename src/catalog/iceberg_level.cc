@@ -178,7 +178,7 @@ Result<IcebergCommit> LevelIceberg(IcebergTables& iceberg, DeltaTables& delta,
   const TablePlace place = iceberg.Place(name);
   const auto done =
       CommitMirrored(iceberg, name, [&](const IcebergHead& base, Mirrored& next) -> Status {
-        const dl::State log = TRY(delta.Load(name));  // after Iceberg's head
+        const dl::State log = TRY(delta.LoadToChange(name));  // after Iceberg's head
         TRY(LevelColumns(iceberg, base, log, next));
         next.change = TRY(Difference(iceberg, base, next.base, place, log));
         return {};
@@ -190,7 +190,7 @@ Result<IcebergCommit> LevelIceberg(IcebergTables& iceberg, DeltaTables& delta,
 Status TakeFromDelta(IcebergTables& iceberg, DeltaTables& delta, const std::string& name) {
   OthersCommits others;
   const auto take = [&](const IcebergHead& base, Mirrored& next) -> Status {
-    const dl::State log = TRY(delta.Load(name));  // after Iceberg's head
+    const dl::State log = TRY(delta.LoadToChange(name));  // after Iceberg's head
     others = TRY(FindOthersCommits(delta, name, log, TakenFromDelta(base.metadata)));
     next.change = iceberg.NewChange(ice::Operation::kAppend);
     if (others.count == 0) return {};

@@ -236,7 +236,7 @@ Status BeginIceberg(IcebergTables& iceberg, DeltaTables& delta, const std::strin
                      "a Delta table is not published in another program's catalog, where others "
                      "could commit to it");
   }
-  const dl::State log = TRY(delta.Load(name));
+  const dl::State log = TRY(delta.LoadToChange(name));
   TRY(FirstMetadata(iceberg, log, name, wanted).Make());
   kIcebergBegun.Hit();
   return {};

@@ -61,7 +61,7 @@ Status Maintenance::AddIcebergReferences(const std::string& name, std::set<std::
 }
 
 Status Maintenance::AddDeltaReferences(const std::string& name, std::set<std::string>& keys) {
-  const dl::State state = TRY(tables_.delta().Load(name));
+  const dl::State state = TRY(tables_.delta().LoadToChange(name));
   const TablePlace place = tables_.delta().Place(name);
   const int64_t oldest_ms = tables_.delta().clock().NowMs() - dl::TombstoneRetentionMs(state.table);
   const auto add = [&](const std::string& path) {
@@ -156,7 +156,7 @@ Result<Cleaned> Maintenance::Vacuum(const std::string& name, const CleanOptions&
   DeltaTables& delta = tables_.delta();
   const TablePlace place = delta.Place(name);
   const Lease lease = TRY(TakeMaintenanceLease(tables_.iceberg(), name));
-  const dl::State state = TRY(delta.Load(name));
+  const dl::State state = TRY(delta.LoadToChange(name));
   const std::set<std::string> needed = TRY(References(name));
   std::vector<std::string> keys;
   for (const auto& item : state.tombstones) {

@@ -18,6 +18,7 @@ struct Told {
   Formats formats;
   Files iceberg, delta;
   std::vector<std::string> problems;
+  std::string not_changed;
 
   Files all() const {
     Files files = iceberg;
@@ -50,13 +51,15 @@ Status AddIceberg(LakeTables& tables, const std::string& name, Files& files) {
                           ice::EntryDetail::kPathsOnly, add, add);
 }
 
-Status AddDelta(LakeTables& tables, const std::string& name, Files& files) {
+Status AddDelta(LakeTables& tables, const std::string& name, Told& told) {
   const dl::State state = TRY(tables.delta().Load(name));
   const TablePlace place = tables.delta().Place(name);
   for (const auto& [path, file] : state.files) {
     const auto key = DeltaFileKey(place, path);
-    if (key) files[*key] = static_cast<uint64_t>(file.bytes);
+    if (key) told.delta[*key] = static_cast<uint64_t>(file.bytes);
   }
+  const Status ours = dl::CheckWriterProtocol(state.protocol);
+  if (!ours.ok()) told.not_changed = ours.error().message;
   return {};
 }
 
@@ -67,7 +70,7 @@ Result<Told> ReadTable(LakeTables& tables, const std::string& name) {
     if (!read.ok()) told.problems.push_back(fmt::format("{}: {}", format, read.error().message));
   };
   if (told.formats.iceberg) note("Iceberg", AddIceberg(tables, name, told.iceberg));
-  if (told.formats.delta) note("Delta", AddDelta(tables, name, told.delta));
+  if (told.formats.delta) note("Delta", AddDelta(tables, name, told));
   return told;
 }
 
@@ -78,6 +81,7 @@ Result<TableCheck> CheckTable(LakeTables& tables, const std::string& name,
   TableCheck check;
   const Told told = TRY(ReadTable(tables, name));
   check.problems = told.problems;
+  check.not_changed = told.not_changed;
   Files missing;
   for (const auto& [key, bytes] : told.all()) {
     if (!go_on()) return check;

@@ -14,6 +14,7 @@ namespace varve::catalog {
 struct TableCheck {
   uint64_t files = 0;                 // that were looked for
   std::vector<std::string> problems;  // each names a file
+  std::string not_changed;            // why varve does not change it, sound as it is; or empty
 };
 
 // go_on is asked before each file; false ends the check there. Fails where the store does.

@@ -328,13 +328,32 @@ TEST(Delta, ATableWithPartitionColumnsTakesNoFilesButGivesThemUp) {
 
 TEST(Delta, ProtocolsThatAreNotOursAreRefused) {
   delta::Protocol protocol;
-  EXPECT_TRUE(delta::CheckProtocol(protocol).ok());
+  EXPECT_TRUE(delta::CheckWriterProtocol(protocol).ok());
   protocol.reader = 3, protocol.writer = 7;
   protocol.reader_features = {"deletionVectors"};
-  EXPECT_EQ(delta::CheckProtocol(protocol).error().code, "UNSUPPORTED_PROTOCOL");
+  EXPECT_EQ(delta::CheckReaderProtocol(protocol).error().code, "UNSUPPORTED_PROTOCOL");
+  EXPECT_EQ(delta::CheckWriterProtocol(protocol).error().code, "UNSUPPORTED_PROTOCOL");
   const auto commit = delta::ParseCommit(
       R"({"add":{"path":"a","size":1,"dataChange":true,"deletionVector":{"storageType":"u"}}})");
   EXPECT_EQ(commit.error().code, "UNSUPPORTED_PROTOCOL");
+}
+
+TEST(Delta, AProtocolThatBindsWritersOnlyIsRead) {
+  delta::Protocol protocol;
+  for (const int32_t writer : {3, 4, 6, 8}) {
+    protocol.writer = writer;
+    EXPECT_TRUE(delta::CheckReaderProtocol(protocol).ok()) << writer;
+    EXPECT_EQ(delta::CheckWriterProtocol(protocol).error().code, "UNSUPPORTED_PROTOCOL") << writer;
+  }
+  protocol.writer = 7;
+  protocol.writer_features = {"appendOnly", "invariants"};
+  EXPECT_TRUE(delta::CheckWriterProtocol(protocol).ok());
+  protocol.writer_features.push_back("changeDataFeed");
+  EXPECT_TRUE(delta::CheckReaderProtocol(protocol).ok());
+  EXPECT_NE(delta::CheckWriterProtocol(protocol).error().message.find("changeDataFeed"),
+            std::string::npos);
+  protocol.reader = 2;
+  EXPECT_EQ(delta::CheckReaderProtocol(protocol).error().code, "UNSUPPORTED_PROTOCOL");
 }
 
 }  // namespace

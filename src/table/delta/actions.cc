@@ -191,6 +191,15 @@ Status CheckUnique(const Commit& commit) {
   return {};
 }
 
+Status CheckFeatures(const std::vector<std::string>& features) {
+  for (const std::string& feature : features) {
+    const bool known =
+        feature == "timestampNtz" || feature == "appendOnly" || feature == "invariants";
+    if (!known) return Unsupported("the feature " + feature);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Commit> ParseCommit(std::string_view lines) {
@@ -230,22 +239,19 @@ Result<std::string> WriteCommit(const Commit& commit) {
   return out;
 }
 
-Status CheckProtocol(const Protocol& protocol) {
-  const auto known = [](const std::string& feature) {
-    return feature == "timestampNtz" || feature == "appendOnly" || feature == "invariants";
-  };
+Status CheckReaderProtocol(const Protocol& protocol) {
   if (protocol.reader > 3 || protocol.reader == 2) {
     return Unsupported(fmt::format("reader version {}", protocol.reader));
   }
+  return CheckFeatures(protocol.reader_features);
+}
+
+Status CheckWriterProtocol(const Protocol& protocol) {
+  TRY(CheckReaderProtocol(protocol));
   if (protocol.writer > 2 && protocol.writer != 7) {
     return Unsupported(fmt::format("writer version {}", protocol.writer));
   }
-  for (const auto* features : {&protocol.reader_features, &protocol.writer_features}) {
-    for (const std::string& feature : *features) {
-      if (!known(feature)) return Unsupported("the feature " + feature);
-    }
-  }
-  return {};
+  return CheckFeatures(protocol.writer_features);
 }
 
 std::string EncodePath(std::string_view path) {

@@ -1,5 +1,5 @@
 // The actions of a Delta table's log, and a commit as lines of JSON. Protocol 1/2, and what of 3/7
-// needs nothing of a reader but types (timestampNtz).
+// needs nothing of a reader but types (timestampNtz); what binds writers only is read as well.
 #pragma once
 
 #include <cstdint>
@@ -68,8 +68,10 @@ Result<Commit> ParseCommit(std::string_view lines);
 // kInvalid, BAD_COMMIT: a path or an appId twice.
 Result<std::string> WriteCommit(const Commit& commit);
 
-// kInvalid, UNSUPPORTED_PROTOCOL: features that are not ours to read or to write.
-Status CheckProtocol(const Protocol& protocol);
+// kInvalid, UNSUPPORTED_PROTOCOL: versions and features that are not ours to read.
+Status CheckReaderProtocol(const Protocol& protocol);
+// As above, or not ours to write: constraints and the like bind those alone who change the table.
+Status CheckWriterProtocol(const Protocol& protocol);
 Protocol ProtocolFor(const Schema& schema);
 
 // kInvalid, UNSUPPORTED_TYPE: Delta has no time, uuid or fixed.

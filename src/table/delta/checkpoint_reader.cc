@@ -158,7 +158,7 @@ Result<State> Read(std::string_view bytes, int64_t version) {
     TRY(TakeBatch(**batch, state, &has_protocol));
   }
   if (!has_protocol || state.table.id.empty()) return BadCheckpoint("no protocol or no metaData");
-  TRY(CheckProtocol(state.protocol));
+  TRY(CheckReaderProtocol(state.protocol));
   state.version = version;
   return state;
 }

@@ -52,7 +52,7 @@ Status State::Apply(int64_t next, const Commit& commit) {
     return MakeError(ErrorKind::kCorrupt, "BAD_COMMIT", "version 0 has no protocol or metaData");
   }
   if (commit.protocol) {
-    TRY(CheckProtocol(*commit.protocol));
+    TRY(CheckReaderProtocol(*commit.protocol));
     protocol = *commit.protocol;
   }
   if (commit.table) table = *commit.table;

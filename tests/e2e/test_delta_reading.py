@@ -1,0 +1,81 @@
+"""Delta tables of other engines as varve finds them: with features that bind writers alone they are
+read, and nothing is committed to them."""
+
+import json
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from deltalake.table import TableFeatures
+
+from lake import Lake
+from test_delta_partitions import SOURCE, query, rows
+from test_damage import tree
+
+
+@pytest.fixture
+def lake(tmp_path):
+    lake = Lake(tmp_path / "lake")
+    (lake.root / "catalog/u").mkdir(parents=True)
+    lake.varve("compact", "--resume")  # makes it a data directory
+    return lake
+
+
+def constrained(path):
+    write_deltalake(path, rows([0, 1]))
+    DeltaTable(path).alter.add_constraint({"positive": "id >= 0"})
+    write_deltalake(path, rows([2]), mode="append")
+
+
+def with_changes(path):
+    write_deltalake(path, rows([0, 1]), configuration={"delta.enableChangeDataFeed": "true"})
+    write_deltalake(path, rows([2]), mode="append")
+
+
+def named_features(path):
+    """Writer version 7 with its list, behind a checkpoint that has it too."""
+    write_deltalake(path, rows([0, 1]))
+    DeltaTable(path).alter.add_feature(TableFeatures.ChangeDataFeed,
+                                       allow_protocol_versions_increase=True)
+    DeltaTable(path).create_checkpoint()
+    write_deltalake(path, rows([2]), mode="append")
+
+
+@pytest.mark.parametrize("make", [constrained, with_changes, named_features])
+def test_what_binds_writers_only_is_read_and_not_written(lake, make):
+    path = str(lake.root / "catalog/u")
+    make(path)
+    protocol = DeltaTable(path).protocol()
+    assert protocol.min_reader_version == 1 and protocol.min_writer_version > 2
+    assert query(lake, "SELECT id FROM u ORDER BY id") == [{"id": 0}, {"id": 1}, {"id": 2}]
+    (shown,) = lake.json("show", "u")
+    assert shown["rows"] == 3 and shown["formats"] == "delta"
+    assert len(lake.json("files", "u")) == len(DeltaTable(path).file_uris())
+    assert len(lake.json("history", "u")) == DeltaTable(path).version() + 1
+    told = lake.varve("doctor").stdout
+    assert "table u: varve reads it and commits nothing to it" in told and "ERROR" not in told, told
+    assert "all of their" in told
+
+    key = lake.put("catalog/u/data/x.parquet", rows([3]))
+    lake.put(SOURCE, rows([4]))
+    before = tree(lake.root / "catalog/u/_delta_log")
+    tried = [lake.run(*args, check=False) for args in (
+        ["register", "u", key], ["publish", "u", "--to", "iceberg"], ["vacuum", "u", "--older-than", "0s"],
+        ["orphans", "u", "--older-than", "0s"])]
+    tried += [lake.varve("compact", "--prefix", "data/u/", "--namespace", "u", "--to", "delta", check=False)]
+    for done in tried:
+        assert done.returncode != 0 and "the Delta table uses" in done.stderr and "'u'" in done.stderr, done
+    assert tree(lake.root / "catalog/u/_delta_log") == before
+    assert not (lake.root / "catalog/u/metadata").exists()
+    assert (lake.root / SOURCE).exists() and (lake.root / key).exists()
+
+
+def test_what_readers_do_not_know_is_refused_still(lake):
+    path = lake.root / "catalog/u"
+    write_deltalake(str(path), rows([0]))
+    first = path / "_delta_log/00000000000000000000.json"
+    actions = [json.loads(line) for line in first.read_text().splitlines()]
+    for action in actions:
+        action.get("protocol", {}).update(minReaderVersion=2, minWriterVersion=5)
+    first.write_text("\n".join(map(json.dumps, actions)))
+    done = lake.run("show", "u", check=False)
+    assert done.returncode != 0 and "reader version 2" in done.stderr and "_delta_log" in done.stderr, done
