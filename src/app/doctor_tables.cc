@@ -41,6 +41,12 @@ class TablesCheck {
       ++tables_;
       files_ += check.files;
       if (!check.problems.empty()) Tell(prefix + name, check.problems);
+      if (!check.lost_checkpoint.empty()) {
+        damaged_ = true;
+        findings_->push_back({Level::kError,
+                              fmt::format("table {}: {}", prefix + name, check.lost_checkpoint),
+                              check.way_out});
+      }
       if (!check.not_changed.empty()) NoteNotChanged(prefix + name, check.not_changed);
     }
     return {};

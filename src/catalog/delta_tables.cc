@@ -79,6 +79,10 @@ std::string DeltaLogKey(const TablePlace& place, int64_t version, std::string_vi
   return place.Key(fmt::format("_delta_log/{:020}{}", version, suffix));
 }
 
+std::string DeltaPointerKey(const TablePlace& place) {
+  return place.Key("_delta_log/_last_checkpoint");
+}
+
 std::optional<std::string> DeltaFileKey(const TablePlace& place, std::string_view path) {
   const auto decoded = dl::DecodePath(path);
   const bool is_elsewhere =
@@ -142,7 +146,7 @@ Status DeltaTables::Forward(const TablePlace& place, int64_t until, dl::State& s
 
 // The version that `_last_checkpoint` names; -1 if there is none.
 Result<int64_t> DeltaTables::Pointer(const TablePlace& place) {
-  const auto pointer = store_.Get(place.Key("_delta_log/_last_checkpoint"));
+  const auto pointer = store_.Get(DeltaPointerKey(place));
   if (pointer.ok()) return PointerVersion(*pointer).value_or(-1);
   if (pointer.error().kind != ErrorKind::kNotFound) return pointer.error();
   return int64_t{-1};
@@ -163,23 +167,32 @@ Result<dl::State> DeltaTables::NewestSound(const TablePlace& place,
 }
 
 // The newest checkpoint that is not after until; an empty state if there is none.
-Result<dl::State> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t until,
+Result<DeltaHead> DeltaTables::FromCheckpoint(const TablePlace& place, int64_t until,
                                               int64_t pointer) {
+  DeltaHead head;
   if (pointer >= 0 && pointer <= until) {
-    dl::State state = TRY(NewestSound(place, {pointer}));
-    if (state.version >= 0) return state;
+    head.state = TRY(NewestSound(place, {pointer}));
+    if (head.state.version >= 0) return head;
+    head.lost = LostCheckpoint{.key = DeltaLogKey(place, pointer, kCheckpointSuffix)};
   }
+  bool is_other_form = false;  // in parts or a v2 one, which other writers have made
+  const std::string front = DeltaLogKey(place, pointer, ".checkpoint.");
   std::set<int64_t> versions;
   for (const auto& object : TRY(store::ListAll(store_, place.Key("_delta_log/")))) {
     const auto version = DeltaVersionOf(object.key, kCheckpointSuffix);
     if (version && *version <= until && *version != pointer) versions.insert(*version);
+    if (!head.lost || !object.key.starts_with(front)) continue;
+    (object.key == head.lost->key ? head.lost->is_there : is_other_form) = true;
   }
-  return NewestSound(place, versions);
+  if (is_other_form) head.lost.reset();
+  head.state = TRY(NewestSound(place, versions));
+  return head;
 }
 
-Result<dl::State> DeltaTables::Head(const TablePlace& place, int64_t until) {
+Result<DeltaHead> DeltaTables::Head(const TablePlace& place, int64_t until) {
   const int64_t pointer = TRY(Pointer(place));
-  dl::State state = TRY(FromCheckpoint(place, until, pointer));
+  DeltaHead head = TRY(FromCheckpoint(place, until, pointer));
+  dl::State& state = head.state;
   TRY(Forward(place, until, state));
   // A pointer is written behind its checkpoint, and that behind its commit.
   if (until == kDeltaVersionMax && pointer > state.version) {
@@ -187,16 +200,19 @@ Result<dl::State> DeltaTables::Head(const TablePlace& place, int64_t until) {
                      fmt::format("the Delta table '{}': '{}' names version {}, and the last one "
                                  "that is there is {}; put the others back, or, to give them up, "
                                  "remove that file",
-                                 place.name(), place.Key("_delta_log/_last_checkpoint"), pointer,
-                                 state.version));
+                                 place.name(), DeltaPointerKey(place), pointer, state.version));
   }
   if (state.version < 0) return NoSuchDelta(place);
-  return state;
+  return head;
+}
+
+Result<DeltaHead> DeltaTables::LoadHead(const std::string& name) {
+  TRY(CheckTableName(name));
+  return Head(Place(name), kDeltaVersionMax);
 }
 
 Result<dl::State> DeltaTables::Load(const std::string& name) {
-  TRY(CheckTableName(name));
-  return Head(Place(name), kDeltaVersionMax);
+  return std::move(TRY(LoadHead(name)).state);
 }
 
 Result<dl::State> DeltaTables::LoadToChange(const std::string& name) {
@@ -207,7 +223,7 @@ Result<dl::State> DeltaTables::LoadToChange(const std::string& name) {
 
 Result<dl::State> DeltaTables::LoadVersion(const std::string& name, int64_t version) {
   TRY(CheckTableName(name));
-  dl::State state = TRY(Head(Place(name), version));
+  dl::State state = std::move(TRY(Head(Place(name), version)).state);
   if (state.version != version) {
     return MakeError(ErrorKind::kNotFound, "NO_SUCH_VERSION",
                      fmt::format("the Delta table '{}' has no version {}", name, version));
@@ -222,12 +238,12 @@ Result<dl::State> DeltaTables::Create(const std::string& name, const std::string
   TRY(CheckTableName(name));
   const TablePlace place = Place(name);
   auto there = Head(place, kDeltaVersionMax);
-  if (there.ok() && there->table.id == id) return there;
+  if (there.ok() && there->state.table.id == id) return std::move(there->state);
   if (there.ok()) {
     return MakeError(ErrorKind::kConflict, "TABLE_EXISTS",
                      fmt::format("the Delta table '{}' exists", name));
   }
-  if (there.error().kind != ErrorKind::kNotFound) return there;
+  if (there.error().kind != ErrorKind::kNotFound) return there.error();
   dl::Commit commit =
       TRY(dl::CreateCommit(id, name, schema, configuration, Nonce(), clock_.NowMs()));
   commit.adds = first.adds;
@@ -252,7 +268,8 @@ Result<DeltaCommit> DeltaTables::Commit(const std::string& name, const dl::Chang
 Result<DeltaCommit> DeltaTables::Update(const std::string& name, const NextChange& next) {
   TRY(CheckTableName(name));
   const TablePlace place = Place(name);
-  dl::State state = TRY(Head(place, kDeltaVersionMax));
+  DeltaHead head = TRY(Head(place, kDeltaVersionMax));
+  dl::State& state = head.state;
   DeltaCommit done;
   for (; done.attempts <= options_.catalog.commit_attempts_max; ++done.attempts) {
     TRY(CheckChangeable(name, state));  // another may have raised it meanwhile
@@ -277,7 +294,8 @@ Result<DeltaCommit> DeltaTables::Update(const std::string& name, const NextChang
     }
     kAfterCommit.Hit();
     TRY(state.Apply(done.version, built.commit));
-    if (done.version > 0 && done.version % options_.checkpoint_interval == 0) {
+    const bool is_due = done.version > 0 && done.version % options_.checkpoint_interval == 0;
+    if (is_due || head.lost) {
       // The commit is done; a checkpoint that fails costs readers time, and the next one is tried.
       const Status checkpointed = Checkpoint(name, state);
       if (!checkpointed.ok()) {
@@ -305,7 +323,7 @@ Status DeltaTables::Checkpoint(const std::string& name, const dl::State& state) 
     if (!store_.Head(key).ok()) return put.error();
   }
   kAfterCheckpoint.Hit();
-  const std::string pointer_key = place.Key("_delta_log/_last_checkpoint");
+  const std::string pointer_key = DeltaPointerKey(place);
   const auto now = store_.Get(pointer_key);
   if (now.ok() && PointerVersion(*now).value_or(-1) >= state.version) return {};
   TRY(store_.Put(pointer_key,

@@ -5,7 +5,8 @@
 // commit that is missing before one that is there is damage, never the end.
 // 2. The next commit is built on it (table/delta/state.h). 3. It is put; rejected: from 1 again;
 // unknown: kUnknown, and nothing is cleaned up. 4. Every so many versions a checkpoint is put, and
-// only then `_last_checkpoint`: readers fail on one that is not there.
+// only then `_last_checkpoint`: readers fail on one that is not there. Where the head was loaded
+// without the one that is named, for it is lost, the commit puts both.
 // Log files are deleted only below a checkpoint, when they are older than the log's retention.
 //
 // Thread-safe if the store is.
@@ -39,12 +40,24 @@ struct DeltaCommit {
   bool already_done = false;  // by its txn
 };
 
+// What `_last_checkpoint` names and is of no use; others' readers fail on it, whatever the log has.
+struct LostCheckpoint {
+  std::string key;
+  bool is_there = false;  // and cannot be read
+};
+
+struct DeltaHead {
+  table::delta::State state;
+  std::optional<LostCheckpoint> lost;
+};
+
 class DeltaTables {
  public:
   DeltaTables(store::ObjectStore& store, const Clock& clock, Random& random, DeltaOptions options);
 
   // kNotFound, NO_SUCH_TABLE. kCorrupt, COMMIT_MISSING.
   Result<table::delta::State> Load(const std::string& name);
+  Result<DeltaHead> LoadHead(const std::string& name);
   // For what follows from it being changed here. kInvalid, UNSUPPORTED_PROTOCOL: not by us.
   Result<table::delta::State> LoadToChange(const std::string& name);
   // As of a version that still can be built. kNotFound, NO_SUCH_VERSION.
@@ -83,10 +96,9 @@ class DeltaTables {
   const Clock& clock() const { return clock_; }
 
  private:
-  Result<table::delta::State> Head(const TablePlace& place, int64_t until);
+  Result<DeltaHead> Head(const TablePlace& place, int64_t until);
   Result<int64_t> Pointer(const TablePlace& place);
-  Result<table::delta::State> FromCheckpoint(const TablePlace& place, int64_t until,
-                                             int64_t pointer);
+  Result<DeltaHead> FromCheckpoint(const TablePlace& place, int64_t until, int64_t pointer);
   Result<std::optional<int64_t>> Behind(const TablePlace& place, int64_t missing);
   // Applies commits until there is none or until is reached.
   Status Forward(const TablePlace& place, int64_t until, table::delta::State& state);
@@ -104,6 +116,7 @@ inline constexpr int64_t kDeltaVersionMax = 1'000'000'000'000;
 std::string DeltaLogKey(const TablePlace& place, int64_t version, std::string_view suffix);
 // The key of a file by its path in the log; nothing for one that is not under the table's root.
 std::optional<std::string> DeltaFileKey(const TablePlace& place, std::string_view path);
+std::string DeltaPointerKey(const TablePlace& place);
 // {20 digits}{suffix}; nothing for another name.
 std::optional<int64_t> DeltaVersionOf(std::string_view key, std::string_view suffix);
 

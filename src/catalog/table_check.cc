@@ -18,7 +18,7 @@ struct Told {
   Formats formats;
   Files iceberg, delta;
   std::vector<std::string> problems;
-  std::string not_changed;
+  std::string lost_checkpoint, way_out, not_changed;
 
   Files all() const {
     Files files = iceberg;
@@ -51,8 +51,24 @@ Status AddIceberg(LakeTables& tables, const std::string& name, Files& files) {
                           ice::EntryDetail::kPathsOnly, add, add);
 }
 
+void AddLost(const TablePlace& place, const LostCheckpoint& lost, Told& told) {
+  const std::string pointer = DeltaPointerKey(place);
+  told.lost_checkpoint = fmt::format(
+      "'{}' names '{}', which {}; the log has all that it had, and other programs cannot open the "
+      "Delta table",
+      pointer, lost.key, lost.is_there ? "cannot be read" : "is missing");
+  const std::string remove = lost.is_there ? fmt::format("remove '{}' and '{}'", pointer, lost.key)
+                                           : fmt::format("remove '{}'", pointer);
+  told.way_out = told.not_changed.empty()
+                     ? "the next commit to it, by a registration or a compaction, writes a new "
+                       "one; until then, " +
+                           remove
+                     : remove + ": the log is read without";
+}
+
 Status AddDelta(LakeTables& tables, const std::string& name, Told& told) {
-  const dl::State state = TRY(tables.delta().Load(name));
+  const DeltaHead head = TRY(tables.delta().LoadHead(name));
+  const dl::State& state = head.state;
   const TablePlace place = tables.delta().Place(name);
   for (const auto& [path, file] : state.files) {
     const auto key = DeltaFileKey(place, path);
@@ -60,6 +76,7 @@ Status AddDelta(LakeTables& tables, const std::string& name, Told& told) {
   }
   const Status ours = dl::CheckWriterProtocol(state.protocol);
   if (!ours.ok()) told.not_changed = ours.error().message;
+  if (head.lost) AddLost(place, *head.lost, told);
   return {};
 }
 
@@ -96,8 +113,10 @@ Result<TableCheck> CheckTable(LakeTables& tables, const std::string& name,
     }
   }
   const std::set<std::string> apart = told.Apart();
-  if (missing.empty() && apart.empty()) return check;
+  if (missing.empty() && apart.empty() && told.lost_checkpoint.empty()) return check;
   const Told again = TRY(ReadTable(tables, name));  // others may have committed meanwhile
+  check.lost_checkpoint = again.lost_checkpoint;
+  check.way_out = again.way_out;
   const Files now = again.all();
   for (const auto& item : missing) {
     if (now.contains(item.first)) check.problems.push_back("'" + item.first + "' is missing");

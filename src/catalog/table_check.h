@@ -14,6 +14,8 @@ namespace varve::catalog {
 struct TableCheck {
   uint64_t files = 0;                 // that were looked for
   std::vector<std::string> problems;  // each names a file
+  std::string lost_checkpoint;        // which others fail on; or empty
+  std::string way_out;                // of that
   std::string not_changed;            // why varve does not change it, sound as it is; or empty
 };
 

@@ -196,6 +196,50 @@ TEST(Damage, ADeltaLogThatEndsBeforeItsLastCheckpointIsRefused) {
   ExpectCode(lab.tables.Commit("t", lab.Append({lab.File("d", 1)})), "COMMIT_MISSING");
 }
 
+TEST(Damage, ALostDeltaCheckpointIsMadeUpForByTheNextCommit) {
+  Formats delta;
+  delta.delta = true;
+  for (const bool is_cut : {false, true}) {
+    Lab lab(66, delta);
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File(std::to_string(i), 1)})).ok());
+    }
+    EXPECT_FALSE(lab.delta.LoadHead("t")->lost);
+    const TablePlace place = lab.delta.Place("t");
+    const std::string key = DeltaLogKey(place, 10, ".checkpoint.parquet");
+    if (is_cut) {
+      ASSERT_TRUE(lab.memory.Put(key, "PAR1", {}).ok());
+    } else {
+      ASSERT_TRUE(lab.memory.Delete(key).ok());
+    }
+    const auto head = lab.delta.LoadHead("t");
+    ASSERT_TRUE(head.ok() && head->lost);
+    EXPECT_EQ(head->lost->key, key);
+    EXPECT_EQ(head->lost->is_there, is_cut);
+    ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("d", 1)})).ok());
+    EXPECT_TRUE(lab.memory.Head(DeltaLogKey(place, 11, ".checkpoint.parquet")).ok());
+    EXPECT_FALSE(lab.delta.LoadHead("t")->lost);
+    EXPECT_EQ(lab.delta.Load("t")->files.size(), 11u);
+    ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("e", 1)})).ok());
+    EXPECT_FALSE(lab.memory.Head(DeltaLogKey(place, 12, ".checkpoint.parquet")).ok());
+  }
+}
+
+TEST(Damage, ADeltaCheckpointInPartsIsNotLost) {
+  Formats delta;
+  delta.delta = true;
+  Lab lab(67, delta);
+  ASSERT_TRUE(lab.tables.Commit("t", lab.Append({lab.File("a", 1)})).ok());
+  const TablePlace place = lab.delta.Place("t");
+  const std::string part = DeltaLogKey(place, 1, ".checkpoint.0000000001.0000000001.parquet");
+  ASSERT_TRUE(lab.memory.Put(part, "another writer's", {}).ok());
+  ASSERT_TRUE(
+      lab.memory.Put(DeltaPointerKey(place), R"({"version":1,"size":3,"parts":1})", {}).ok());
+  const auto head = lab.delta.LoadHead("t");
+  ASSERT_TRUE(head.ok());
+  EXPECT_FALSE(head->lost);
+}
+
 TEST(Commit, AReplyThatIsLostOrAConflictWithOneselfIsDone) {
   for (const FaultKind kind : {FaultKind::kSucceedThenUnknown, FaultKind::kConflictOnOwnWrite,
                                FaultKind::kUnknownNotDone}) {
