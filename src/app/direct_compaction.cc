@@ -29,7 +29,7 @@ using workflow::WorkflowState;
 constexpr uint32_t kAttemptsMax = 4;
 constexpr uint64_t kRetryMsMax = 5'000;
 constexpr auto kWaitStep = std::chrono::milliseconds(20);
-constexpr uint32_t kWorkflowsListed = 1000;  // workflows
+constexpr uint32_t kWorkflowsListed = 1000;
 
 Error NothingWaits(const std::string& prefix) {
   return MakeError(ErrorKind::kInvalid, "BAD_FILE_COUNT",
@@ -196,10 +196,11 @@ Result<size_t> DirectCompaction::RunUntilRest(const WaitsFor& waits_for) {
         ran.insert(one.id);
         ++left;
         if (!Rests(one, SystemClock().NowMs())) continue;
-        if (!waits_for(one))
+        if (!waits_for(one)) {
           ++resting;
-        else if (told.insert(one.id).second)
+        } else if (told.insert(one.id).second) {
           TellOfGrace(one);
+        }
       }
     }
     if (left == resting) return ran.size() - left;

@@ -68,12 +68,11 @@ Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::st
   MigrationRequest request;
   request.tenant = tenant;
   const auto to = body.find("to");
-  if (to == body.end() || !to->is_string())
-    return BadField("to", "iceberg, delta or iceberg+delta");
-  request.to = to->get<std::string>();
+  if (to != body.end() && to->is_string()) request.to = to->get<std::string>();
   const auto target = ParseTargetFormat(request.to);
-  if (!target.ok() || !target->tables.any())
+  if (!target.ok() || !target->tables.any()) {
     return BadField("to", "iceberg, delta or iceberg+delta");
+  }
   const auto names = body.find("namespaces");
   if (names == body.end() || names->is_null()) return request;
   if (!names->is_array()) return BadField("namespaces", "a list of names");

@@ -23,6 +23,14 @@ size_t LevelRoom(const ColumnShape& shape, uint32_t rows) {
   return 4 + HybridBytesMax(rows, LevelWidth(shape.max_level));
 }
 
+// By level; levels: one a row, or nullptr: none is null.
+std::vector<int64_t> LevelCounts(const ColumnShape& shape, const uint8_t* levels, uint32_t rows) {
+  std::vector<int64_t> counts(static_cast<size_t>(shape.max_level) + 1);
+  if (levels == nullptr) counts.back() = rows;
+  for (uint32_t row = 0; levels != nullptr && row < rows; ++row) ++counts[levels[row]];
+  return counts;
+}
+
 // In front of the body, which begins at `from`.
 void PutHeader(size_t from, PageHeader header, EncodedPage& page) {
   const size_t body = page.bytes.size() - from;
@@ -87,14 +95,12 @@ Result<EncodedPage> PageDraft::Finish(const CodecChoice& codec, PageEncoding enc
   if (shape_.max_level > 0) {
     const int width = LevelWidth(shape_.max_level);
     const auto full = static_cast<size_t>(shape_.max_level);
-    page.level_counts.assign(full + 1, 0);
+    page.level_counts = LevelCounts(shape_, rows.levels, rows.rows);
     Buffer levels;
     if (rows.levels == nullptr) {
       EncodeRun(static_cast<uint32_t>(full), rows.rows, width, levels);
-      page.level_counts[full] = rows.rows;
     } else {
       EncodeHybrid(rows.levels, rows.rows, width, levels);
-      for (uint32_t i = 0; i < rows.rows; ++i) ++page.level_counts[rows.levels[i]];
     }
     CHECK(levels.size() + 4 + kOwnHeaderBytesMax <= front_);
     from -= levels.size() + 4;
@@ -145,12 +151,8 @@ EncodedPage CopiedPlain(PageHeader header, std::span<const uint8_t> body, const 
     out.plain_bytes = page.offsets.As<uint32_t>()[page.values] - int64_t{4} * page.values;
   }
   if (shape.max_level > 0) {
-    const auto full = static_cast<size_t>(shape.max_level);
-    out.level_counts.assign(full + 1, 0);
-    if (page.levels.empty()) out.level_counts[full] = page.rows;
-    for (size_t row = 0; row < page.levels.size(); ++row) {
-      ++out.level_counts[page.levels.data()[row]];
-    }
+    out.level_counts =
+        LevelCounts(shape, page.levels.empty() ? nullptr : page.levels.data(), page.rows);
   }
   out.bytes.Resize(kOwnHeaderBytesMax);
   out.bytes.Append(body.data(), body.size());

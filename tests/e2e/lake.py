@@ -55,3 +55,11 @@ class Lake:
         if delta:
             live, _ = lint_delta(self.root / "catalog" / name)
             assert len(live) == len(self.json("files", name))
+
+
+def lake_of_others(root):
+    """A data directory with a place for the table `u`, which another engine makes."""
+    lake = Lake(root)
+    (lake.root / "catalog/u").mkdir(parents=True)
+    lake.varve("compact", "--resume")  # makes it a data directory
+    return lake

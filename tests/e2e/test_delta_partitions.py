@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lake import Lake
+from lake import lake_of_others
 from table_readers import plain
 
 UTC = datetime.timezone.utc
@@ -24,10 +24,7 @@ def rows(ids, **columns):
 
 @pytest.fixture
 def lake(tmp_path):
-    lake = Lake(tmp_path / "lake")
-    (lake.root / "catalog/u").mkdir(parents=True)
-    lake.varve("compact", "--resume")  # makes it a data directory
-    return lake
+    return lake_of_others(tmp_path / "lake")
 
 
 def write(lake, table, *partition_by):

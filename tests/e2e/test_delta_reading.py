@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.table import TableFeatures
 
-from lake import Lake
+from lake import lake_of_others
 from table_readers import duck
 from test_delta_partitions import SOURCE, query, rows
 from test_damage import tree
@@ -16,10 +16,7 @@ from test_damage import tree
 
 @pytest.fixture
 def lake(tmp_path):
-    lake = Lake(tmp_path / "lake")
-    (lake.root / "catalog/u").mkdir(parents=True)
-    lake.varve("compact", "--resume")  # makes it a data directory
-    return lake
+    return lake_of_others(tmp_path / "lake")
 
 
 def constrained(path):
