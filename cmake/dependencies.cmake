@@ -8,7 +8,8 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(CURL REQUIRED)
 find_path(ZSTD_INCLUDE zstd.h REQUIRED)
-find_library(ZSTD_LIBRARY zstd REQUIRED)
+# Static: its literalCompressionMode is no part of the library's stable interface.
+find_library(ZSTD_LIBRARY libzstd.a REQUIRED)
 
 find_package(Arrow 26 QUIET CONFIG)
 find_package(Parquet 26 QUIET CONFIG)

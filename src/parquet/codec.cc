@@ -1,13 +1,18 @@
 #include "parquet/codec.h"
 
 #include <arrow/util/compression.h>
+#define ZSTD_STATIC_LINKING_ONLY  // for literalCompressionMode
 #include <zstd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <iterator>
 #include <memory>
 #include <string>
+
+#include "core/bytes.h"
+#include "core/check.h"
 
 namespace varve::parquet {
 
@@ -27,6 +32,10 @@ constexpr Name kNames[] = {
 
 constexpr int kZstdLevel = 1;
 
+// ZSTD_fast looks for a match at each place, and one more for each of this: level -1 and below.
+// They leave literals as they are, which triples what random identifiers take; here they do not.
+constexpr int kZstdByteArraySkip = 3;
+
 // libarrow's zstd codec makes a context for each call: half a megabyte to be cleared for a page.
 template <typename T, T* (*kMake)(), size_t (*kFree)(T*)>
 T* ThreadContext() {
@@ -35,6 +44,14 @@ T* ThreadContext() {
   };
   thread_local const std::unique_ptr<T, Free> context(kMake());
   return context.get();
+}
+
+ZSTD_CCtx* MakeZstdContext() {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  if (context == nullptr) return nullptr;
+  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, kZstdLevel);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
+  return context;
 }
 
 Result<size_t> ZstdDone(size_t result, const char* what, ErrorKind kind) {
@@ -48,6 +65,39 @@ Result<std::unique_ptr<arrow::util::Codec>> MakeCodec(int codec, int level) {
   return std::move(*made);
 }
 
+// Values like random identifiers cost the most to compress and hardly shrink. A page is tried by a
+// piece of it, and is stored where that saves less than an eighth (as RocksDB does with its
+// blocks): LZ4's and Snappy's formats have a block of literals alone for it.
+constexpr size_t kTrialPageMin = 512 << 10;
+constexpr size_t kTrialBytes = 16 << 10;
+
+// https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md: a token, the length's rest in bytes
+// of 255 and a last one that is less, the literals.
+size_t StoreLz4(std::span<const uint8_t> from, std::span<uint8_t> to) {
+  constexpr size_t kInToken = 15, kByte = 255;
+  CHECK(from.size() >= kInToken);
+  const size_t rest = from.size() - kInToken, full = rest / kByte;
+  to[0] = kInToken << 4;
+  std::memset(to.data() + 1, kByte, full);
+  to[1 + full] = static_cast<uint8_t>(rest % kByte);
+  std::memcpy(to.data() + 2 + full, from.data(), from.size());
+  return 2 + full + from.size();
+}
+
+// https://github.com/google/snappy/blob/main/format_description.txt: the size as a varint, a tag
+// of a literal whose length less one is in the next four bytes, the literal.
+size_t StoreSnappy(std::span<const uint8_t> from, std::span<uint8_t> to) {
+  constexpr uint8_t kLiteralOfFourBytes = 63 << 2;
+  size_t at = 0, left = from.size();
+  for (; left > 0x7f; left >>= 7) to[at++] = static_cast<uint8_t>(left | 0x80);
+  to[at++] = static_cast<uint8_t>(left);
+  to[at++] = kLiteralOfFourBytes;
+  PutLe(reinterpret_cast<char*>(to.data()) + at, static_cast<uint32_t>(from.size() - 1));
+  at += 4;
+  std::memcpy(to.data() + at, from.data(), from.size());
+  return at + from.size();
+}
+
 }  // namespace
 
 size_t CompressedBytesMax(const CodecChoice& choice, size_t size) {
@@ -57,22 +107,33 @@ size_t CompressedBytesMax(const CodecChoice& choice, size_t size) {
   return static_cast<size_t>((*codec)->MaxCompressedLen(static_cast<int64_t>(size), nullptr));
 }
 
-Result<size_t> Compress(const CodecChoice& choice, std::span<const uint8_t> from,
-                        std::span<uint8_t> to) {
+Result<size_t> Compress(const CodecChoice& choice, PageContent content,
+                        std::span<const uint8_t> from, std::span<uint8_t> to) {
   if (choice.codec == arrow::Compression::ZSTD) {
-    ZSTD_CCtx* context = ThreadContext<ZSTD_CCtx, ZSTD_createCCtx, ZSTD_freeCCtx>();
+    ZSTD_CCtx* context = ThreadContext<ZSTD_CCtx, MakeZstdContext, ZSTD_freeCCtx>();
     if (context == nullptr) return MakeError(ErrorKind::kExhausted, "compress: no memory");
-    const int level = choice.has_level ? choice.level : kZstdLevel;
-    return ZstdDone(
-        ZSTD_compressCCtx(context, to.data(), to.size(), from.data(), from.size(), level),
-        "compress: ", ErrorKind::kInternal);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_targetLength,
+                           content == PageContent::kByteArrays ? kZstdByteArraySkip : 0);
+    return ZstdDone(choice.has_level
+                        ? ZSTD_compressCCtx(context, to.data(), to.size(), from.data(), from.size(),
+                                            choice.level)
+                        : ZSTD_compress2(context, to.data(), to.size(), from.data(), from.size()),
+                    "compress: ", ErrorKind::kInternal);
   }
   const auto codec = TRY(MakeCodec(
       choice.codec, choice.has_level ? choice.level : arrow::util::kUseDefaultCompressionLevel));
-  auto done = codec->Compress(static_cast<int64_t>(from.size()), from.data(),
-                              static_cast<int64_t>(to.size()), to.data());
-  if (!done.ok()) return MakeError(ErrorKind::kInternal, "compress: " + done.status().message());
-  return static_cast<size_t>(*done);
+  auto compress = [&](std::span<const uint8_t> bytes) -> Result<size_t> {
+    auto done = codec->Compress(static_cast<int64_t>(bytes.size()), bytes.data(),
+                                static_cast<int64_t>(to.size()), to.data());
+    if (!done.ok()) return MakeError(ErrorKind::kInternal, "compress: " + done.status().message());
+    return static_cast<size_t>(*done);
+  };
+  const bool lz4 = choice.codec == arrow::Compression::LZ4;
+  if (from.size() >= kTrialPageMin && (lz4 || choice.codec == arrow::Compression::SNAPPY)) {
+    const size_t trial = TRY(compress(from.subspan(from.size() / 2, kTrialBytes)));
+    if (trial > kTrialBytes / 8 * 7) return lz4 ? StoreLz4(from, to) : StoreSnappy(from, to);
+  }
+  return compress(from);
 }
 
 Status Decompress(int codec, std::span<const uint8_t> from, std::span<uint8_t> to) {

@@ -23,11 +23,15 @@ size_t LevelRoom(const ColumnShape& shape, uint32_t rows) {
   return 4 + HybridBytesMax(rows, LevelWidth(shape.max_level));
 }
 
-// By level; levels: one a row, or nullptr: none is null.
-std::vector<int64_t> LevelCounts(const ColumnShape& shape, const uint8_t* levels, uint32_t rows) {
+// How many rows have each level.
+std::vector<int64_t> LevelCounts(const ColumnShape& shape, const PageRows& rows) {
   std::vector<int64_t> counts(static_cast<size_t>(shape.max_level) + 1);
-  if (levels == nullptr) counts.back() = rows;
-  for (uint32_t row = 0; levels != nullptr && row < rows; ++row) ++counts[levels[row]];
+  if (rows.levels == nullptr || shape.max_level == 1) {
+    counts.front() = rows.rows - rows.values;
+    counts.back() = rows.values;
+  } else {
+    for (uint32_t row = 0; row < rows.rows; ++row) ++counts[rows.levels[row]];
+  }
   return counts;
 }
 
@@ -45,7 +49,8 @@ void PutHeader(size_t from, PageHeader header, EncodedPage& page) {
 }
 
 // bytes from `from` on become a whole page, compressed and with its header in front.
-Status Seal(const CodecChoice& choice, size_t from, PageHeader header, EncodedPage& page) {
+Status Seal(const CodecChoice& choice, PageContent content, size_t from, PageHeader header,
+            EncodedPage& page) {
   const size_t size = page.bytes.size() - from;
   if (size > INT32_MAX) return MakeError(ErrorKind::kExhausted, "a page of more than 2 GiB");
   header.uncompressed_bytes = static_cast<int32_t>(size);
@@ -55,7 +60,7 @@ Status Seal(const CodecChoice& choice, size_t from, PageHeader header, EncodedPa
     packed.Resize(kOwnHeaderBytesMax + CompressedBytesMax(choice, size));
     const std::span<uint8_t> room(packed.data() + kOwnHeaderBytesMax,
                                   packed.size() - kOwnHeaderBytesMax);
-    const size_t packed_size = TRY(Compress(choice, plain, room));
+    const size_t packed_size = TRY(Compress(choice, content, plain, room));
     packed.Resize(kOwnHeaderBytesMax + packed_size);
     page.bytes = std::move(packed);
     from = kOwnHeaderBytesMax;
@@ -95,7 +100,7 @@ Result<EncodedPage> PageDraft::Finish(const CodecChoice& codec, PageEncoding enc
   if (shape_.max_level > 0) {
     const int width = LevelWidth(shape_.max_level);
     const auto full = static_cast<size_t>(shape_.max_level);
-    page.level_counts = LevelCounts(shape_, rows.levels, rows.rows);
+    page.level_counts = LevelCounts(shape_, rows);
     Buffer levels;
     if (rows.levels == nullptr) {
       EncodeRun(static_cast<uint32_t>(full), rows.rows, width, levels);
@@ -113,7 +118,9 @@ Result<EncodedPage> PageDraft::Finish(const CodecChoice& codec, PageEncoding enc
   header.values = static_cast<int32_t>(rows.rows);
   header.encoding = encoding;
   page.bytes = std::move(bytes_);
-  TRY(Seal(codec, from, header, page));
+  const bool byte_arrays = shape_.is_bytes() && encoding == kPlain;
+  TRY(Seal(codec, byte_arrays ? PageContent::kByteArrays : PageContent::kOther, from, header,
+           page));
   return page;
 }
 
@@ -151,8 +158,8 @@ EncodedPage CopiedPlain(PageHeader header, std::span<const uint8_t> body, const 
     out.plain_bytes = page.offsets.As<uint32_t>()[page.values] - int64_t{4} * page.values;
   }
   if (shape.max_level > 0) {
-    out.level_counts =
-        LevelCounts(shape, page.levels.empty() ? nullptr : page.levels.data(), page.rows);
+    out.level_counts = LevelCounts(
+        shape, {page.rows, page.values, page.levels.empty() ? nullptr : page.levels.data()});
   }
   out.bytes.Resize(kOwnHeaderBytesMax);
   out.bytes.Append(body.data(), body.size());
@@ -171,7 +178,7 @@ Result<EncodedPage> EncodeDictionary(const Buffer& entries, uint32_t count,
   header.type = PageType::kDictionary;
   header.values = static_cast<int32_t>(count);
   header.encoding = kPlain;
-  TRY(Seal(codec, kOwnHeaderBytesMax, header, page));
+  TRY(Seal(codec, PageContent::kOther, kOwnHeaderBytesMax, header, page));
   return page;
 }
 
