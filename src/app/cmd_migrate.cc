@@ -22,7 +22,7 @@ struct MigrateFlags {
   TargetOptions target;
   std::vector<std::string> namespaces;
   std::string to = "iceberg";
-  bool status = false, cancel = false, history = false, detach = false, json = false;
+  bool keep = false, status = false, cancel = false, history = false, detach = false, json = false;
 };
 
 Result<Json> CallMigrate(const MigrateFlags& options, const char* method, const std::string& path,
@@ -37,7 +37,7 @@ Result<Json> CallMigrate(const MigrateFlags& options, const char* method, const 
 std::string JobText(const Json& job) {
   std::string out = fmt::format("{} {} to {}: {} rows\n", job.value("id", ""),
                                 job.value("status", ""), job.value("to", ""),
-                                HumanCount(job["progress"].value("rowsMigrated", uint64_t{0})));
+                                HumanCount(job["progress"].value("entitiesMigrated", uint64_t{0})));
   for (const Json& one : job.value("namespaces", Json::array())) {
     out += fmt::format("  {:<10} {}  {} files, {}, {} rows\n", one.value("status", ""),
                        one.value("namespace", ""), HumanCount(one.value("files", uint64_t{0})),
@@ -65,8 +65,8 @@ Result<Json> Follow(const MigrateFlags& options) {
     if (status == "completed" || status == "failed" || Interrupted()) return now["job"];
     const Json& summary = now["summary"];
     progress.Show("migrating", summary.value("completed", uint64_t{0}),
-                  summary.value("total", uint64_t{0}), summary.value("rowsMigrated", uint64_t{0}),
-                  "rows");
+                  summary.value("total", uint64_t{0}),
+                  summary.value("entitiesMigrated", uint64_t{0}), "rows");
     std::this_thread::sleep_for(kLookEvery);
   }
 }
@@ -75,7 +75,8 @@ Result<Json> Act(const MigrateFlags& options) {
   if (options.status) return CallMigrate(options, "GET", "/migrate/status");
   if (options.history) return CallMigrate(options, "GET", "/migrate/jobs");
   if (options.cancel) return CallMigrate(options, "POST", "/migrate/cancel");
-  const Json body = {{"to", options.to}, {"namespaces", options.namespaces}};
+  Json body = {{"to", options.to}, {"namespaces", options.namespaces}};
+  if (options.keep) body["deleteSource"] = false;
   Json started = TRY(CallMigrate(options, "POST", "/migrate", body.dump()));
   if (options.detach) return started;
   Json out;
@@ -116,6 +117,8 @@ void AddMigrate(CLI::App& root, Chosen& chosen) {
   command->add_option("namespaces", options->namespaces, "Of data/NAMESPACE (default: all)");
   command->add_option("--to", options->to, "iceberg (default), delta, iceberg+delta")
       ->check(CLI::IsMember({"iceberg", "delta", "iceberg+delta"}));
+  command->add_flag("--keep-sources", options->keep,
+                    "Do not delete the writers' files of these namespaces, now or later");
   CLI::Option* status = command->add_flag("--status", options->status, "How the last one stands");
   CLI::Option* cancel = command->add_flag("--cancel", options->cancel, "Begin no further namespace")
                             ->excludes(status);

@@ -30,8 +30,8 @@ compact::CompactionOptions CompactionOptionsOf(const Config& config, const DataD
 Workflows::Workflows(const WorkflowParts& parts, compact::CompactionOptions options)
     : workflows_(parts.workflows),
       compaction_(std::move(options), parts.store, TablesOf(parts.tables), &parts.windows),
-      migration_(parts.windows, parts.workflows, TablesOf(parts.tables), Starter(parts.workflows),
-                 [this] { engine_->Wake(); }) {}
+      migration_(parts.store, parts.windows, parts.workflows, TablesOf(parts.tables),
+                 Starter(parts.workflows), [this] { engine_->Wake(); }) {}
 
 Result<std::unique_ptr<Workflows>> Workflows::Open(const Config& config, const WorkflowParts& parts,
                                                    compact::CompactionOptions options,

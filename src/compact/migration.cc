@@ -10,6 +10,7 @@
 #include "compact/compaction_request.h"
 #include "compact/compaction_state.h"
 #include "compact/compaction_workflow.h"
+#include "compact/source_discovery.h"
 #include "compact/window_report.h"
 
 namespace varve::compact {
@@ -20,6 +21,7 @@ namespace {
 
 constexpr uint64_t kLookMs = 1'000;  // at compactions that are under way
 constexpr uint64_t kLeaseLookMs = 5'000;
+constexpr const char* kInitialize = "initialize";
 constexpr const char* kNamespace = "namespace";
 constexpr const char* kPublish = "publish";
 constexpr const char* kFinalize = "finalize";
@@ -58,6 +60,22 @@ StatusFilter CountsOf(const MigrationRequest& request, const std::string& ns) {
 
 Error Unreadable() { return MakeError(ErrorKind::kCorrupt, "a migration's data cannot be read"); }
 
+// What a request to ParqueDB may have beside the namespaces and their target. Batches are cut by
+// bytes here (compaction.batch_bytes_max), so that a number of rows for them is of no effect.
+Status ReadFurtherFields(const Json& body, MigrationRequest& request) {
+  const Json from = body.value("from", Json());
+  if (!from.is_null() && from != "auto") return BadField("from", "auto: each as it is");
+  const Json batch = body.value("batchSize", Json());
+  if (!batch.is_null() && !(batch.is_number_unsigned() && batch > 0)) {
+    return BadField("batchSize", "a number");
+  }
+  const Json drop = body.value("deleteSource", Json());
+  if (drop.is_null()) return {};
+  if (!drop.is_boolean()) return BadField("deleteSource", "true or false");
+  request.delete_sources = drop.get<bool>();
+  return {};
+}
+
 }  // namespace
 
 Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::string_view json) {
@@ -73,6 +91,7 @@ Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::st
   if (!target.ok() || !target->tables.any()) {
     return BadField("to", "iceberg, delta or iceberg+delta");
   }
+  TRY(ReadFurtherFields(body, request));
   const auto names = body.find("namespaces");
   if (names == body.end() || names->is_null()) return request;
   if (!names->is_array()) return BadField("namespaces", "a list of names");
@@ -92,9 +111,10 @@ Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::st
 }
 
 std::string ToJson(const MigrationRequest& request) {
-  return Json{
-      {"tenant", request.tenant.name()}, {"to", request.to}, {"namespaces", request.namespaces}}
-      .dump();
+  Json out = {
+      {"tenant", request.tenant.name()}, {"to", request.to}, {"namespaces", request.namespaces}};
+  if (request.delete_sources) out["deleteSource"] = *request.delete_sources;
+  return out.dump();
 }
 
 Result<MigrationRequest> ParseMigrationRequest(std::string_view json) {
@@ -121,8 +141,10 @@ std::string ToJson(const MigrationState& state) {
                     {"last", one.last},
                     {"waitsFor", one.waits_for}});
   }
-  return Json{{"namespaces", std::move(list)}, {"current", state.current}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace);
+  return Json{{"namespaces", std::move(list)},
+              {"current", state.current},
+              {"discoveredMs", state.discovered_ms}}
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Result<MigrationState> ParseMigrationState(std::string_view json) {
@@ -130,6 +152,7 @@ Result<MigrationState> ParseMigrationState(std::string_view json) {
   try {
     const Json body = Json::parse(json);
     state.current = body.value("current", size_t{0});
+    state.discovered_ms = body.value("discoveredMs", int64_t{0});
     for (const Json& one : body.value("namespaces", Json::array())) {
       state.namespaces.push_back({one.at("namespace"), one.at("status"), one.at("error"),
                                   one.at("files"), one.at("bytes"), one.at("rows"),
@@ -155,15 +178,15 @@ Result<std::string> StartMigration(workflow::WorkflowStore& workflows,
                        Json{{"id", one.id}}.dump());
     }
   }
-  return workflows.Create(kMigrationKind, subject, ToJson(request), "initialize");
+  return workflows.Create(kMigrationKind, subject, ToJson(request), kInitialize);
 }
 
 Result<workflow::Next> MigrationWorkflow::Run(std::string_view step, workflow::StepRun& run) {
   const MigrationRequest request = TRY(ParseMigrationRequest(run.workflow.params_json));
   MigrationState state = TRY(ParseMigrationState(run.data_json));
   workflow::Next next;
-  if (step == "initialize") {
-    next = TRY(Initialize(request, state));
+  if (step == kInitialize) {
+    next = TRY(Initialize(request, run.workflow.created_ms, state));
   } else if (step == kNamespace) {
     next = TRY(GoOn(request, run.workflow.created_ms, state));
   } else if (step == kPublish) {
@@ -185,7 +208,10 @@ Status MigrationWorkflow::Undo(std::string_view step, workflow::StepRun& run) {
 }
 
 Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& request,
-                                                     MigrationState& state) {
+                                                     int64_t since_ms, MigrationState& state) {
+  if (TRY(DiscoverSources(store_, windows_, request.tenant, request.namespaces, since_ms))) {
+    return workflow::Next{kInitialize, kLookMs};
+  }
   std::vector<std::string> names = request.namespaces;
   if (names.empty()) {
     StatusFilter all;
@@ -202,6 +228,7 @@ Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& req
                                  kMigrationNamespacesMax));
   }
   state = {};
+  state.discovered_ms = windows_.clock().NowMs();
   for (std::string& name : names) {
     const bool named = std::ranges::any_of(
         state.namespaces, [&](const MigratedNamespace& other) { return other.ns == name; });
@@ -227,7 +254,8 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
     if (!begun.ok()) return Fail(begun.error(), state);
   }
   if (migrated.last.empty()) {
-    if (TRY(DispatchMore(request, since_ms, migrated))) return workflow::Next{kNamespace, kLookMs};
+    if (TRY(DispatchMore(request, std::max(since_ms, state.discovered_ms), migrated)))
+      return workflow::Next{kNamespace, kLookMs};
     migrated.last = TRY(NewestCompaction());
   }
   if (TRY(Unfinished(request, migrated, workflow::WorkflowState::kActive))) {
@@ -286,19 +314,21 @@ Status MigrationWorkflow::CheckKnown(const MigrationRequest& request, const std:
 }
 
 Status MigrationWorkflow::Begin(const MigrationRequest& request, MigratedNamespace& migrated) {
-  TRY(windows_.Configure(request.tenant, migrated.ns, Json{{"targetFormat", request.to}}.dump()));
+  Json settings = {{"targetFormat", request.to}};
+  if (request.delete_sources) settings["deleteSources"] = *request.delete_sources;
+  TRY(windows_.Configure(request.tenant, migrated.ns, settings.dump()));
   migrated.status = "running";
   return {};
 }
 
 // False: all that waited when the migration began has a compaction, or can have none. What comes
 // later goes to the new target by itself, or a migration would not end while anybody writes.
-Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request, int64_t since_ms,
+Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request, int64_t discovered_ms,
                                              const MigratedNamespace& migrated) {
   DispatchWish wish;
   wish.tenant = request.tenant;
   wish.ns = migrated.ns;
-  wish.seen_by_ms = since_ms;
+  wish.seen_by_ms = discovered_ms;
   wish.force = true;
   uint64_t dispatched = 0;
   while (TRY(windows_.Dispatch(wish, start_))) ++dispatched;

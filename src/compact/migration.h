@@ -3,6 +3,8 @@
 //
 //   initialize → (publish →) namespace, again and again for each → finalize
 //
+// It begins with a look at the store: files that were put there a moment ago may not have been
+// announced yet.
 // A table that there is in another format only is published in the new one first
 // (catalog/publication.h): over the same files, and from then on commits go to both. One that
 // cannot be is a namespace that fails.
@@ -12,6 +14,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -19,6 +22,7 @@
 
 #include "compact/compaction_run.h"
 #include "compact/window_tracker.h"
+#include "store/object_store.h"
 #include "workflow/engine.h"
 #include "workflow/workflow_store.h"
 
@@ -31,6 +35,7 @@ struct MigrationRequest {
   NamespaceId tenant;
   std::string to;                       // a target format
   std::vector<std::string> namespaces;  // of data; empty: all that are known
+  std::optional<bool> delete_sources;  // the namespaces' own from their turn on; nothing: as before
 };
 // kInvalid, INVALID_FIELD or TOO_MANY_NAMESPACES.
 Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::string_view json);
@@ -49,7 +54,8 @@ struct MigratedNamespace {
 
 struct MigrationState {
   std::vector<MigratedNamespace> namespaces;
-  size_t current = 0;  // whose turn it is
+  size_t current = 0;         // whose turn it is
+  int64_t discovered_ms = 0;  // the windows know by then what the store had when it was made
 };
 std::string ToJson(const MigrationState& state);
 Result<MigrationState> ParseMigrationState(std::string_view json);  // kCorrupt
@@ -62,9 +68,11 @@ Result<std::string> StartMigration(workflow::WorkflowStore& workflows,
 class MigrationWorkflow : public workflow::Definition {
  public:
   // start makes compactions; started wakes who runs them. All are borrowed.
-  MigrationWorkflow(WindowTracker& windows, workflow::WorkflowStore& workflows, TablesOf tables,
-                    StartWorkflow start, std::function<void()> started)
-      : windows_(windows),
+  MigrationWorkflow(store::ObjectStore& store, WindowTracker& windows,
+                    workflow::WorkflowStore& workflows, TablesOf tables, StartWorkflow start,
+                    std::function<void()> started)
+      : store_(store),
+        windows_(windows),
         workflows_(workflows),
         tables_(std::move(tables)),
         start_(std::move(start)),
@@ -77,7 +85,8 @@ class MigrationWorkflow : public workflow::Definition {
   Status Undo(std::string_view step, workflow::StepRun& run) override;
 
  private:
-  Result<workflow::Next> Initialize(const MigrationRequest& request, MigrationState& state);
+  Result<workflow::Next> Initialize(const MigrationRequest& request, int64_t since_ms,
+                                    MigrationState& state);
   Result<workflow::Next> GoOn(const MigrationRequest& request, int64_t since_ms,
                               MigrationState& state);
   Result<workflow::Next> Publish(const MigrationRequest& request, const std::stop_token& stop,
@@ -85,7 +94,7 @@ class MigrationWorkflow : public workflow::Definition {
   Result<bool> LacksFormat(const MigrationRequest& request, const MigratedNamespace& migrated);
   Status CheckKnown(const MigrationRequest& request, const std::string& ns);
   Status Begin(const MigrationRequest& request, MigratedNamespace& migrated);
-  Result<bool> DispatchMore(const MigrationRequest& request, int64_t since_ms,
+  Result<bool> DispatchMore(const MigrationRequest& request, int64_t discovered_ms,
                             const MigratedNamespace& migrated);
   Result<std::string> NewestCompaction();
   Result<std::optional<workflow::Workflow>> Unfinished(const MigrationRequest& request,
@@ -93,6 +102,7 @@ class MigrationWorkflow : public workflow::Definition {
                                                        workflow::WorkflowState state);
   Status AddUp(const MigrationRequest& request, int64_t since_ms, MigratedNamespace& migrated);
 
+  store::ObjectStore& store_;
   WindowTracker& windows_;
   workflow::WorkflowStore& workflows_;
   const TablesOf tables_;

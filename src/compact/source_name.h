@@ -12,6 +12,7 @@
 
 namespace varve::compact {
 
+inline constexpr std::string_view kSourcePrefix = "data/";
 inline constexpr size_t kWriterBytesMax = 128;
 inline constexpr int64_t kTimeMsMax = 253'402'300'799'999;  // the end of the year 9999
 

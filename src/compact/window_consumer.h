@@ -41,7 +41,7 @@ enum class WorkflowStanding : uint8_t {
 
 struct WindowConsumerOptions {
   std::string queue = "varve-compaction-events";  // declared by the caller
-  std::string prefix = "data/";
+  std::string prefix{kSourcePrefix};
   uint32_t messages_max = 1'000;  // in one transaction
   uint64_t lease_ms = 120'000;
   uint64_t check_interval_ms = 5'000;

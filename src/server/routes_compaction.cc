@@ -156,8 +156,8 @@ Result<std::string> NamespaceOf(const Exchange& exchange, const nlohmann::json& 
     if (!name.empty() && name != given) return InvalidParam("namespace", "is given twice");
     name = given;
   }
-  const std::string key = "data/" + name + "/0-w-0.parquet";
-  if (!name.empty() && compact::ParseSourceName(key, "data/").ok()) return name;
+  const std::string key = std::string(compact::kSourcePrefix) + name + "/0-w-0.parquet";
+  if (!name.empty() && compact::ParseSourceName(key, compact::kSourcePrefix).ok()) return name;
   return InvalidParam("namespace", "must be that of the data, such as users");
 }
 

@@ -65,8 +65,9 @@ struct Race {
       : lab(store, directory, clock, true),
         windows(std::shared_ptr<state::Database>(lab.database.get(), [](auto*) {}), clock),
         expiry(lab.tables),
+        unseen(clock),
         migration(
-            *windows.tracker, *lab.workflows,
+            unseen, *windows.tracker, *lab.workflows,
             [this](const NamespaceId&) -> catalog::LakeTables& { return lab.tables; },
             windows.workflows->Start(), nullptr) {
     engine = workflow::Engine::Open(
@@ -133,6 +134,7 @@ struct Race {
   CompactionLab lab;
   Windows windows;
   ExpiryWorkflow expiry;
+  store::MemoryStore unseen;  // the windows are not to know of what the lab has
   MigrationWorkflow migration;
   std::unique_ptr<workflow::Engine> engine;
   Multiset expected;

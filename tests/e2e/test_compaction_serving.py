@@ -131,7 +131,7 @@ def test_namespaces_are_migrated_while_they_are_read(start):
     said = done.stdout.decode()
     assert "completed  shop/orders  12 files" in said and "completed  users  12 files" in said
     job = varve.get("/migrate/status").json()
-    assert job["progressPercent"] == 100 and job["summary"]["rowsMigrated"] == 2 * EXPECTED["n"]
+    assert job["progressPercent"] == 100 and job["summary"]["entitiesMigrated"] == 2 * EXPECTED["n"]
     for name in ("users", "shop.orders"):
         assert varve.sql(EACH_ONCE.format(name)) == [EXPECTED]
         table = deltalake.DeltaTable(str(varve.data / "catalog" / name))
@@ -153,6 +153,33 @@ def test_namespaces_are_migrated_while_they_are_read(start):
     iceberg = StaticTable.from_metadata(str(newest))
     assert iceberg.scan().count() == EXPECTED["n"]
     assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+
+
+def test_a_migration_may_keep_the_writers_files(start):
+    """They stay, are read no more, and are taken no second time, after a crash neither. Those
+    that nobody has announced yet are found."""
+    varve = start(env=QUICKLY)
+    now = int(time.time() * 1000)  # a window that is not ready by itself
+    write(varve, "users", now)
+    body = {"to": "iceberg", "from": "auto", "namespaces": ["users"], "batchSize": 400,
+            "deleteSource": False}
+    started = varve.post("/migrate", body)
+    assert started.status == 202 and started.json()["job"]["deleteSource"] is False
+    wait_until("its end", lambda: varve.get("/migrate").json()["job"]["status"] == "completed", 60)
+    for _ in range(2):
+        assert sources(varve, "users") == WRITERS * FILES
+        assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+        varve.kill()
+        varve.start()
+    write(varve, "users", now + FILES)
+    twice = {"n": 2 * EXPECTED["n"], "different": EXPECTED["n"], "total": 2 * EXPECTED["total"]}
+    again = varve.cli("migrate", "users", "--keep-sources", "--data", varve.data)
+    assert b"completed  users  12 files" in again.stdout
+    assert varve.sql(EACH_ONCE.format("users")) == [twice]
+    assert sources(varve, "users") == 2 * WRITERS * FILES
+    for bad in ({"from": "native"}, {"batchSize": 0}, {"deleteSource": "no"}):
+        refused = varve.post("/migrate", {**body, **bad}).json()
+        assert refused["code"] == "INVALID_FIELD" and list(bad)[0] in refused["error"]
 
 
 def test_a_migration_behind_a_compaction_that_is_under_way_has_its_format(start):

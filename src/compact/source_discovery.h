@@ -1,0 +1,22 @@
+// Writers' files that lie in the store: told to the windows now, not when they are announced, which
+// takes seconds where another program has put them there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compact/window_tracker.h"
+#include "core/namespace_id.h"
+#include "core/result.h"
+#include "store/object_store.h"
+
+namespace varve::compact {
+
+// Of the tenant's namespaces; none named: of all. Only what changed by before_ms. True: some of it
+// changed a moment ago and may be half a file, look again.
+Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
+                             const NamespaceId& tenant, const std::vector<std::string>& namespaces,
+                             int64_t before_ms);
+
+}  // namespace varve::compact
