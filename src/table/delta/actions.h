@@ -73,6 +73,8 @@ Status CheckReaderProtocol(const Protocol& protocol);
 // As above, or not ours to write: constraints and the like bind those alone who change the table.
 Status CheckWriterProtocol(const Protocol& protocol);
 Protocol ProtocolFor(const Schema& schema);
+// What the table's is to be where it lacks a feature that the schema needs: none of its own goes.
+std::optional<Protocol> ProtocolChange(const Protocol& old, const Schema& schema);
 
 // kInvalid, UNSUPPORTED_TYPE: Delta has no time, uuid or fixed.
 Result<std::string> SchemaToJson(const Schema& schema);

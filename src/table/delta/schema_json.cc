@@ -231,6 +231,22 @@ Protocol ProtocolFor(const Schema& schema) {
   return protocol;
 }
 
+std::optional<Protocol> ProtocolChange(const Protocol& old, const Schema& schema) {
+  Protocol out = ProtocolFor(schema);
+  const auto add = [](const std::vector<std::string>& features, std::vector<std::string>& to) {
+    for (const std::string& feature : features) {
+      if (std::ranges::find(to, feature) == to.end()) to.push_back(feature);
+    }
+    return to.size() > features.size();  // some of `to` was not there
+  };
+  const bool reader_lacks = add(old.reader_features, out.reader_features);
+  const bool writer_lacks = add(old.writer_features, out.writer_features);
+  if (!reader_lacks && !writer_lacks) return std::nullopt;
+  // Version 2 has these without naming them.
+  if (old.writer == 2) add({"appendOnly", "invariants"}, out.writer_features);
+  return out;
+}
+
 Result<std::string> SchemaToJson(const Schema& schema) {
   OrderedJson json;
   json["type"] = "struct";

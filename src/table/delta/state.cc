@@ -90,8 +90,8 @@ Result<Built> BuildCommit(const State& base, const Change& change, int64_t now_m
                               std::max(now_ms, base.timestamp_ms), change.informed);
   commit.table = change.table;
   if (change.table) {
-    Protocol needed = ProtocolFor(TRY(SchemaFromJson(change.table->schema_json)));
-    if (needed.reader > base.protocol.reader) commit.protocol = std::move(needed);
+    const Schema schema = TRY(SchemaFromJson(change.table->schema_json));
+    commit.protocol = ProtocolChange(base.protocol, schema);
   }
   if (change.txn) commit.txns.push_back(*change.txn);
   for (const Txn& txn : change.brought) {
