@@ -47,7 +47,13 @@ class TablesCheck {
                               fmt::format("table {}: {}", prefix + name, check.lost_checkpoint),
                               check.way_out});
       }
-      if (!check.not_changed.empty()) NoteNotChanged(prefix + name, check.not_changed);
+      const std::string table = prefix + name;
+      if (!check.not_read.empty()) {
+        Note(table, "varve does not read it, other programs may", check.not_read);
+      }
+      if (!check.not_changed.empty()) {
+        Note(table, "varve reads it and commits nothing to it", check.not_changed);
+      }
     }
     return {};
   }
@@ -72,11 +78,8 @@ class TablesCheck {
  private:
   static constexpr uint64_t kShowEvery = 1'000;
 
-  void NoteNotChanged(const std::string& name, const std::string& why) {
-    findings_->push_back(
-        {Level::kNote,
-         fmt::format("table {}: varve reads it and commits nothing to it: {}", name, why),
-         {}});
+  void Note(const std::string& table, const char* what, const std::string& why) {
+    findings_->push_back({Level::kNote, fmt::format("table {}: {}: {}", table, what, why), {}});
   }
 
   void Tell(const std::string& name, const std::vector<std::string>& problems) {

@@ -18,7 +18,7 @@ struct Told {
   Formats formats;
   Files iceberg, delta;
   std::vector<std::string> problems;
-  std::string lost_checkpoint, way_out, not_changed;
+  std::string lost_checkpoint, way_out, not_read, not_changed;
 
   Files all() const {
     Files files = iceberg;
@@ -84,7 +84,12 @@ Result<Told> ReadTable(LakeTables& tables, const std::string& name) {
   Told told;
   told.formats = TRY(tables.FormatsOf(name));
   const auto note = [&](const char* format, const Status& read) {
-    if (!read.ok()) told.problems.push_back(fmt::format("{}: {}", format, read.error().message));
+    if (read.ok()) return;
+    if (read.error().code == "UNSUPPORTED_PROTOCOL") {
+      told.not_read = read.error().message;
+    } else {
+      told.problems.push_back(fmt::format("{}: {}", format, read.error().message));
+    }
   };
   if (told.formats.iceberg) note("Iceberg", AddIceberg(tables, name, told.iceberg));
   if (told.formats.delta) note("Delta", AddDelta(tables, name, told));
@@ -98,6 +103,7 @@ Result<TableCheck> CheckTable(LakeTables& tables, const std::string& name,
   TableCheck check;
   const Told told = TRY(ReadTable(tables, name));
   check.problems = told.problems;
+  check.not_read = told.not_read;
   check.not_changed = told.not_changed;
   Files missing;
   for (const auto& [key, bytes] : told.all()) {

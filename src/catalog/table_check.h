@@ -16,6 +16,7 @@ struct TableCheck {
   std::vector<std::string> problems;  // each names a file
   std::string lost_checkpoint;        // which others fail on; or empty
   std::string way_out;                // of that
+  std::string not_read;               // why varve does not know what it has: a protocol; or empty
   std::string not_changed;            // why varve does not change it, sound as it is; or empty
 };
 

@@ -78,6 +78,8 @@ def test_what_readers_do_not_know_is_refused_still(lake):
     first.write_text("\n".join(map(json.dumps, actions)))
     done = lake.run("show", "u", check=False)
     assert done.returncode != 0 and "reader version 2" in done.stderr and "_delta_log" in done.stderr, done
+    told = lake.varve("doctor").stdout
+    assert "table u: varve does not read it" in told and "reader version 2" in told and "backup" not in told, told
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"PAR1", b"no Parquet at all"])
