@@ -65,11 +65,12 @@ Result<std::unique_ptr<arrow::util::Codec>> MakeCodec(int codec, int level) {
   return std::move(*made);
 }
 
-// Values like random identifiers cost the most to compress and hardly shrink. A page is tried by a
-// piece of it, and is stored where that saves less than an eighth (as RocksDB does with its
-// blocks): LZ4's and Snappy's formats have a block of literals alone for it.
+// Values like random identifiers cost the most to compress and hardly shrink. A page is tried by
+// small pieces, then by one of twice what the codecs look back, and is stored where each saves less
+// than an eighth (as RocksDB does with its blocks): LZ4's and Snappy's formats have a block of
+// literals alone for it.
 constexpr size_t kTrialPageMin = 512 << 10;
-constexpr size_t kTrialBytes = 16 << 10;
+constexpr size_t kFirstTrialBytes = 16 << 10, kSecondTrialBytes = 128 << 10;
 
 // https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md: a token, the length's rest in bytes
 // of 255 and a last one that is less, the literals.
@@ -129,9 +130,18 @@ Result<size_t> Compress(const CodecChoice& choice, PageContent content,
     return static_cast<size_t>(*done);
   };
   const bool lz4 = choice.codec == arrow::Compression::LZ4;
+  auto shrinks = [&](size_t at, size_t size) -> Result<bool> {
+    return TRY(compress(from.subspan(at, size))) <= size / 8 * 7;
+  };
   if (from.size() >= kTrialPageMin && (lz4 || choice.codec == arrow::Compression::SNAPPY)) {
-    const size_t trial = TRY(compress(from.subspan(from.size() / 2, kTrialBytes)));
-    if (trial > kTrialBytes / 8 * 7) return lz4 ? StoreLz4(from, to) : StoreSnappy(from, to);
+    bool shrunk = false;
+    for (const size_t eighth : {1, 3, 7}) {
+      shrunk = shrunk || TRY(shrinks(from.size() / 8 * eighth, kFirstTrialBytes));
+    }
+    const size_t middle = (from.size() - kSecondTrialBytes) / 2;
+    if (!shrunk && !TRY(shrinks(middle, kSecondTrialBytes))) {
+      return lz4 ? StoreLz4(from, to) : StoreSnappy(from, to);
+    }
   }
   return compress(from);
 }

@@ -71,11 +71,18 @@ TEST(CodecTest, StoresAPageThatWouldHardlyShrink) {
       ASSERT_EQ(Unpacked(codec, packed, size), plain) << codec << " of " << size;
     }
     const Bytes identifiers = Identifiers(1 << 20, 2), sentences = Sentences(1 << 20);
+    Bytes both = Sentences(512 << 10), again;  // what is far back, or in a part, counts
+    both.insert(both.end(), identifiers.begin(), identifiers.begin() + (512 << 10));
+    while (again.size() < 1 << 20) {
+      again.insert(again.end(), identifiers.begin(), identifiers.begin() + 40'000);
+    }
     const auto size = [&](const Bytes& of) {
       return Packed(codec, PageContent::kByteArrays, of).size();
     };
     EXPECT_GE(size(identifiers), identifiers.size()) << codec;
     EXPECT_LE(size(sentences), sentences.size() / 3) << codec;
+    EXPECT_LE(size(both), both.size() * 2 / 3) << codec;
+    if (Codec(codec).codec == Codec("lz4").codec) EXPECT_LE(size(again), again.size() / 8);
   }
 }
 
