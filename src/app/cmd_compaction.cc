@@ -196,7 +196,7 @@ Examples:
   varve compaction status
   varve compaction plan users
   varve compaction run users --window 2026-02-02T14:00:00Z
-  varve compaction config users priority=1 targetFormat=iceberg+delta)";
+  varve compaction config users priority=1 targetFormat=iceberg+delta maxWaitTimeMs=60000)";
 
 }  // namespace
 

@@ -118,7 +118,7 @@ void AddMigrate(CLI::App& root, Chosen& chosen) {
   command->add_option("--to", options->to, "iceberg (default), delta, iceberg+delta")
       ->check(CLI::IsMember({"iceberg", "delta", "iceberg+delta"}));
   command->add_flag("--keep-sources", options->keep,
-                    "Do not delete the writers' files of these namespaces from now on");
+                    "Do not delete the writers' files of these namespaces, now or later");
   CLI::Option* status = command->add_flag("--status", options->status, "How the last one stands");
   CLI::Option* cancel = command->add_flag("--cancel", options->cancel, "Begin no further namespace")
                             ->excludes(status);

@@ -24,7 +24,7 @@ const ConfigKey kCompactionKeys[] = {
      .field = [](Config& c) -> FieldRef { return &c.compaction.windows.max_wait_ms; },
      .description = "How long a window waits after its end for late files, and then for writers "
                     "that are missing. A namespace's priority sets its own: P0 1 min, P1 5, P2 15, "
-                    "P3 60.",
+                    "P3 60; its setting maxWaitTimeMs comes before that.",
      .range = {0, kDayMs, "ms"}},
     {.name = "compaction.writer_inactive_ms",
      .field = [](Config& c) -> FieldRef { return &c.compaction.windows.writer_inactive_ms; },

@@ -75,6 +75,8 @@ class SourceAccount {
                         const std::vector<SourceOutcome>& outcomes) = 0;
   // The workflow has ended; what it has not settled is given back.
   virtual Status End(state::Session& session, std::string_view workflow_id) = 0;
+  // Whether the namespace's sources are to stay by now, whatever was asked when it began.
+  virtual Result<bool> KeepsSources(const NamespaceId& tenant, std::string_view ns) = 0;
 };
 
 }  // namespace varve::compact

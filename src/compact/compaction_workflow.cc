@@ -59,6 +59,10 @@ Result<Next> CompactionWorkflow::RunStep(std::string_view step, CompactionRun& r
     return To(kVerify);
   }
   if (step == kDeletionStep) {
+    if (account_ != nullptr && TRY(account_->KeepsSources(run.request.tenant, run.request.ns))) {
+      run.step.detail_json = R"({"kept":"the namespace keeps its sources by now"})";
+      return End(run);
+    }
     TRY(DeleteSources(run));
     return End(run);
   }

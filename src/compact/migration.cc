@@ -49,8 +49,8 @@ workflow::Next Fail(const Error& error, MigrationState& state) {
   return GoToNext(state);
 }
 
-// A namespace's numbers, without its windows.
-StatusFilter CountsOf(const MigrationRequest& request, const std::string& ns) {
+// Of numbers, without windows; no namespace: all of the tenant's.
+StatusFilter FilterOf(const MigrationRequest& request, const std::string& ns) {
   StatusFilter filter;
   filter.tenant = request.tenant;
   filter.ns = ns;
@@ -137,6 +137,7 @@ std::string ToJson(const MigrationState& state) {
                     {"files", one.files},
                     {"bytes", one.bytes},
                     {"rows", one.rows},
+                    {"quarantined", one.quarantined},
                     {"published", one.published},
                     {"last", one.last},
                     {"waitsFor", one.waits_for}});
@@ -154,10 +155,10 @@ Result<MigrationState> ParseMigrationState(std::string_view json) {
     state.current = body.value("current", size_t{0});
     state.discovered_ms = body.value("discoveredMs", int64_t{0});
     for (const Json& one : body.value("namespaces", Json::array())) {
-      state.namespaces.push_back({one.at("namespace"), one.at("status"), one.at("error"),
-                                  one.at("files"), one.at("bytes"), one.at("rows"),
-                                  one.value("published", false), one.value("last", ""),
-                                  one.value("waitsFor", "")});
+      state.namespaces.push_back(
+          {one.at("namespace"), one.at("status"), one.at("error"), one.at("files"), one.at("bytes"),
+           one.at("rows"), one.value("quarantined", uint64_t{0}), one.value("published", false),
+           one.value("last", ""), one.value("waitsFor", "")});
     }
   } catch (const Json::exception&) {
     return Unreadable();
@@ -209,19 +210,13 @@ Status MigrationWorkflow::Undo(std::string_view step, workflow::StepRun& run) {
 
 Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& request,
                                                      int64_t since_ms, MigrationState& state) {
-  if (TRY(DiscoverSources(store_, windows_, request.tenant, request.namespaces, since_ms))) {
+  for (const std::string& ns : TRY(Known(request))) TRY(Keep(request, ns));
+  const auto found = [&](const std::string& ns) { return Keep(request, ns); };
+  if (TRY(DiscoverSources(store_, windows_, request.tenant, request.namespaces, since_ms, found))) {
     return workflow::Next{kInitialize, kLookMs};
   }
   std::vector<std::string> names = request.namespaces;
-  if (names.empty()) {
-    StatusFilter all;
-    all.tenant = request.tenant;
-    all.namespaces_max = kMigrationNamespacesMax + 1;
-    all.windows_max = all.writers_max = 1;
-    for (const NamespaceStatus& one : TRY(ReadStatus(windows_, all)).namespaces) {
-      names.push_back(one.row.ns);
-    }
-  }
+  if (names.empty()) names = TRY(Known(request));
   if (names.size() > kMigrationNamespacesMax) {
     return MakeError(ErrorKind::kInvalid, "TOO_MANY_NAMESPACES",
                      fmt::format("there are more than {} namespaces: name those to be migrated",
@@ -235,6 +230,29 @@ Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& req
     if (!named) state.namespaces.emplace_back().ns = std::move(name);
   }
   return workflow::Next{state.namespaces.empty() ? kFinalize : kNamespace};
+}
+
+// Of those that are asked for.
+Result<std::vector<std::string>> MigrationWorkflow::Known(const MigrationRequest& request) {
+  std::vector<std::string> names;
+  const std::vector<std::string>& asked = request.namespaces;
+  for (const std::string& ns : asked) {
+    if (!TRY(ReadStatus(windows_, FilterOf(request, ns))).namespaces.empty()) names.push_back(ns);
+  }
+  if (!asked.empty()) return names;
+  StatusFilter all = FilterOf(request, {});
+  all.namespaces_max = kMigrationNamespacesMax + 1;
+  for (const NamespaceStatus& one : TRY(ReadStatus(windows_, all)).namespaces) {
+    names.push_back(one.row.ns);
+  }
+  return names;
+}
+
+// At once, not at its turn: a compaction that begins by itself meanwhile is to keep them too.
+Status MigrationWorkflow::Keep(const MigrationRequest& request, const std::string& ns) {
+  if (request.delete_sources.value_or(true)) return {};
+  TRY(windows_.Configure(request.tenant, ns, R"({"deleteSources":false})"));
+  return {};
 }
 
 // A look at the namespace whose turn it is.
@@ -262,16 +280,40 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
     return workflow::Next{kNamespace, kLookMs};
   }
   TRY(AddUp(request, since_ms, migrated));
-  const auto paused = TRY(Unfinished(request, migrated, workflow::WorkflowState::kPaused));
-  if (paused && migrated.error.empty()) {
-    migrated.error = fmt::format("the compaction {} is paused", paused->id);
-  }
+  if (migrated.error.empty()) migrated.error = TRY(WhatHolds(request, migrated));
   // A compaction that was under way has made the table, for the target that there was before.
   const bool lacks = !migrated.published && TRY(LacksFormat(request, migrated));
   if (lacks && migrated.error.empty()) return workflow::Next{kPublish};
-  const char* fine = migrated.files > 0 || migrated.published ? "completed" : "skipped";
-  migrated.status = migrated.error.empty() ? fine : "failed";
+  migrated.quarantined = TRY(CountsOf(request, migrated.ns)).quarantined_files;
+  const bool made = migrated.files > 0 || migrated.published;
+  migrated.status = !migrated.error.empty() ? "failed" : made ? "completed" : "skipped";
+  if (migrated.quarantined > 0 && migrated.error.empty()) {
+    migrated.error = fmt::format("files in quarantine: {}; `varve compaction status {}` says why",
+                                 migrated.quarantined, migrated.ns);
+    if (!made) migrated.status = "failed";
+  }
   return GoToNext(state);
+}
+
+// None of them is known of a namespace that only a table tells of.
+Result<NamespaceStatus> MigrationWorkflow::CountsOf(const MigrationRequest& request,
+                                                    const std::string& ns) {
+  auto status = TRY(ReadStatus(windows_, FilterOf(request, ns)));
+  return status.namespaces.empty() ? NamespaceStatus{} : std::move(status.namespaces.front());
+}
+
+// Which of the namespace's compactions waits for an operator, with files that the target lacks.
+Result<std::string> MigrationWorkflow::WhatHolds(const MigrationRequest& request,
+                                                 const MigratedNamespace& migrated) {
+  const auto paused = TRY(Unfinished(request, migrated, workflow::WorkflowState::kPaused));
+  if (paused) return fmt::format("the compaction {} is paused", paused->id);
+  if (TRY(CountsOf(request, migrated.ns)).running_files == 0) return std::string();
+  const auto failed = TRY(Unfinished(request, migrated, workflow::WorkflowState::kFailed));
+  if (!failed) return std::string();
+  return fmt::format(
+      "the compaction {} has failed and holds its files: `varve workflow retry {}`, "
+      "or cancel it: {}",
+      failed->id, failed->id, failed->error);
 }
 
 Result<bool> MigrationWorkflow::LacksFormat(const MigrationRequest& request,
@@ -304,7 +346,7 @@ Result<workflow::Next> MigrationWorkflow::Publish(const MigrationRequest& reques
 
 // What is not there would be remembered as a namespace for ever.
 Status MigrationWorkflow::CheckKnown(const MigrationRequest& request, const std::string& ns) {
-  if (!TRY(ReadStatus(windows_, CountsOf(request, ns))).namespaces.empty()) return {};
+  if (!TRY(ReadStatus(windows_, FilterOf(request, ns))).namespaces.empty()) return {};
   const std::string table = TRY(TableNameOf(ns));
   if (TRY(tables_(request.tenant).FormatsOf(table)).any()) return {};
   return MakeError(ErrorKind::kNotFound, "NAMESPACE_UNKNOWN",
@@ -335,12 +377,7 @@ Result<bool> MigrationWorkflow::DispatchMore(const MigrationRequest& request, in
   if (dispatched > 0 && started_) started_();
   if (!TRY(windows_.Waits(wish))) return false;
   // What waits behind a compaction that waits for its operator waits too.
-  uint64_t halted = 0;
-  const StatusFilter filter = CountsOf(request, migrated.ns);
-  for (const NamespaceStatus& one : TRY(ReadStatus(windows_, filter)).namespaces) {
-    halted += one.halted;
-  }
-  return halted == 0;
+  return TRY(CountsOf(request, migrated.ns)).halted == 0;
 }
 
 // Ids are in the order of time. "0": there is none, which is before all.

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "compact/compaction_run.h"
+#include "compact/window_report.h"
 #include "compact/window_tracker.h"
 #include "store/object_store.h"
 #include "workflow/engine.h"
@@ -47,9 +48,10 @@ struct MigratedNamespace {
   std::string status = "pending";  // running, completed, skipped, failed
   std::string error;
   uint64_t files = 0, bytes = 0, rows = 0;
-  bool published = false;  // its table has got a further format
-  std::string last;        // compaction that was there when all that waited had one
-  std::string waits_for;   // a lease, and until when; empty: nothing
+  uint64_t quarantined = 0;  // files of the namespace that are not in the table
+  bool published = false;    // its table has got a further format
+  std::string last;          // compaction that was there when all that waited had one
+  std::string waits_for;     // a lease, and until when; empty: nothing
 };
 
 struct MigrationState {
@@ -92,6 +94,10 @@ class MigrationWorkflow : public workflow::Definition {
   Result<workflow::Next> Publish(const MigrationRequest& request, const std::stop_token& stop,
                                  MigrationState& state);
   Result<bool> LacksFormat(const MigrationRequest& request, const MigratedNamespace& migrated);
+  Result<std::vector<std::string>> Known(const MigrationRequest& request);
+  Status Keep(const MigrationRequest& request, const std::string& ns);
+  Result<NamespaceStatus> CountsOf(const MigrationRequest& request, const std::string& ns);
+  Result<std::string> WhatHolds(const MigrationRequest& request, const MigratedNamespace& migrated);
   Status CheckKnown(const MigrationRequest& request, const std::string& ns);
   Status Begin(const MigrationRequest& request, MigratedNamespace& migrated);
   Result<bool> DispatchMore(const MigrationRequest& request, int64_t discovered_ms,

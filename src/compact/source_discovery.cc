@@ -1,5 +1,6 @@
 #include "compact/source_discovery.h"
 
+#include <set>
 #include <utility>
 
 #include "compact/compaction_request.h"
@@ -14,7 +15,8 @@ constexpr int64_t kSettledMs = 2'000;
 
 Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
                              const NamespaceId& tenant, const std::vector<std::string>& namespaces,
-                             int64_t before_ms) {
+                             int64_t before_ms,
+                             const std::function<Status(const std::string&)>& found) {
   const std::string root = tenant.StorePrefix() + std::string(kSourcePrefix);
   std::vector<std::string> prefixes;
   if (namespaces.empty()) prefixes.push_back(root);
@@ -28,10 +30,12 @@ Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
       const store::ListPage page = TRY(store.List(prefix, after, store::kListObjectsMax));
       const int64_t now_ms = windows.clock().NowMs();
       std::vector<Arrival> arrivals;
+      std::set<std::string> of;
       for (const store::ObjectMeta& object : page.objects) {
         auto name = ParseSourceName(object.key, kSourcePrefix);
         if (!name.ok() || object.modified_ms > before_ms) continue;
         if (!namespaces.empty() && root + name->ns + "/" != prefix) continue;  // one below it
+        of.insert(name->ns);
         if (object.modified_ms > now_ms - kSettledMs) {
           settling = true;
           continue;
@@ -41,6 +45,7 @@ Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
                             .etag = object.etag,
                             .size = object.size});
       }
+      for (const std::string& ns : of) TRY(found(ns));
       if (!arrivals.empty()) TRY(windows.Note(arrivals));
       after = page.next_start_after;
     } while (!after.empty());

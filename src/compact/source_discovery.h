@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,12 @@
 
 namespace varve::compact {
 
-// Of the tenant's namespaces; none named: of all. Only what changed by before_ms. True: some of it
-// changed a moment ago and may be half a file, look again.
+// Of the tenant's namespaces; none named: of all. Only what changed by before_ms. found is told of
+// each page's namespaces before their files are. True: some of it changed a moment ago and may be
+// half a file, look again.
 Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
                              const NamespaceId& tenant, const std::vector<std::string>& namespaces,
-                             int64_t before_ms);
+                             int64_t before_ms,
+                             const std::function<Status(const std::string&)>& found);
 
 }  // namespace varve::compact

@@ -348,6 +348,10 @@ Result<NamespaceOverrides> WindowTracker::Overrides(const NamespaceId& tenant,
   return overrides;
 }
 
+Result<bool> WindowTracker::KeepsSources(const NamespaceId& tenant, std::string_view ns) {
+  return !TRY(Overrides(tenant, ns)).delete_sources.value_or(true);
+}
+
 Status WindowTracker::Reconsider(const NamespaceId& tenant, std::string_view ns) {
   return database_.Transact([&](Session& session) -> Status {
     const auto row = TRY(FindNamespace(session, tenant, ns));

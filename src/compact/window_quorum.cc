@@ -34,14 +34,15 @@ std::vector<Hold> HoldsOf(const Window& window, const NamespaceSettings& setting
     holds.push_back({HoldKind::kTime, window.first_seen_ms, over_ms});
     return holds;
   }
+  const int64_t held_ms = std::max(over_ms, window.first_seen_ms);
   const int64_t quiet_ms = window.last_seen_ms + wait_ms;
   if (facts.writers_missing && facts.now_ms <= quiet_ms && facts.now_ms < aged_ms) {
-    holds.push_back({HoldKind::kWriters, over_ms, std::min(quiet_ms + 1, aged_ms)});
+    holds.push_back({HoldKind::kWriters, held_ms, std::min(quiet_ms + 1, aged_ms)});
   }
   const bool few = window.files < static_cast<int64_t>(settings.min_files);
   const bool alone = window.files == 1 && !settings.single_file;
   if (few && (facts.now_ms < aged_ms || alone)) {
-    holds.push_back({HoldKind::kMinFiles, over_ms, alone ? 0 : aged_ms});
+    holds.push_back({HoldKind::kMinFiles, held_ms, alone ? 0 : aged_ms});
   }
   return holds;
 }

@@ -11,6 +11,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kWaits[kPriorities] = {60'000, 300'000, 900'000, 3'600'000};
 constexpr uint64_t kMinFilesMax = 1'000'000;
+constexpr uint64_t kWaitMsMax = 86'400'000;
 constexpr size_t kColumnBytesMax = 256;
 
 Error InvalidField(std::string_view name, std::string_view what) {
@@ -36,16 +37,15 @@ Status ReadPriority(const Json& value, NamespaceOverrides& out) {
   return {};
 }
 
-Status ReadMinFiles(const Json& value, NamespaceOverrides& out) {
-  if (value.is_null()) {
-    out.min_files.reset();
-    return {};
+Status ReadNumber(std::string_view name, const Json& value, uint64_t least, uint64_t most,
+                  std::optional<uint64_t>& out) {
+  out.reset();
+  if (value.is_null()) return {};
+  if (!value.is_number_unsigned() || value.get<uint64_t>() < least ||
+      value.get<uint64_t>() > most) {
+    return InvalidField(name, fmt::format("must be {} to {}", least, most));
   }
-  if (!value.is_number_unsigned() || value.get<uint64_t>() == 0 ||
-      value.get<uint64_t>() > kMinFilesMax) {
-    return InvalidField("minFilesToCompact", "must be 1 to 1000000");
-  }
-  out.min_files = value.get<uint64_t>();
+  out = value.get<uint64_t>();
   return {};
 }
 
@@ -72,7 +72,8 @@ Status ReadText(std::string_view name, const Json& value, std::optional<std::str
 
 Status ReadField(const std::string& name, const Json& value, NamespaceOverrides& out) {
   if (name == "priority") return ReadPriority(value, out);
-  if (name == "minFilesToCompact") return ReadMinFiles(value, out);
+  if (name == "minFilesToCompact") return ReadNumber(name, value, 1, kMinFilesMax, out.min_files);
+  if (name == "maxWaitTimeMs") return ReadNumber(name, value, 0, kWaitMsMax, out.wait_ms);
   if (name == "deleteSources") return ReadDelete(value, out);
   if (name == "targetFormat") return ReadText(name, value, out.target_format, ParseTargetFormat);
   if (name == "sortBy") return ReadText(name, value, out.sort_by, ParseSortBy);
@@ -135,6 +136,7 @@ std::string ToJson(const NamespaceOverrides& overrides) {
   Json out = Json::object();
   if (overrides.priority) out["priority"] = *overrides.priority;
   if (overrides.min_files) out["minFilesToCompact"] = *overrides.min_files;
+  if (overrides.wait_ms) out["maxWaitTimeMs"] = *overrides.wait_ms;
   if (overrides.target_format) out["targetFormat"] = *overrides.target_format;
   if (overrides.sort_by) out["sortBy"] = *overrides.sort_by;
   if (overrides.partition_by) out["partitionBy"] = *overrides.partition_by;
@@ -149,6 +151,7 @@ NamespaceSettings Resolve(const WindowOptions& options, const NamespaceOverrides
   out.priority = overrides.priority;
   out.min_files = overrides.min_files.value_or(options.min_files);
   out.wait_ms = overrides.priority ? WaitOfPriority(*overrides.priority) : options.max_wait_ms;
+  if (overrides.wait_ms) out.wait_ms = *overrides.wait_ms;
   out.compaction = options.settings;
   CompactionSettings& to = out.compaction;
   if (overrides.target_format) to.target = ParseTargetFormat(*overrides.target_format).value();

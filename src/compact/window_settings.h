@@ -34,7 +34,7 @@ struct WindowOptions {
 // What a namespace has of its own; nothing: as configured.
 struct NamespaceOverrides {
   std::optional<int> priority;  // 0 to 3
-  std::optional<uint64_t> min_files;
+  std::optional<uint64_t> min_files, wait_ms;
   std::optional<std::string> target_format, sort_by, partition_by, compression;
   std::optional<bool> delete_sources;
 };
@@ -54,9 +54,9 @@ uint64_t WaitOfPriority(int priority);
 Result<std::vector<merge::SortKey>> ParseSortBy(std::string_view text);
 std::string ToString(const std::vector<merge::SortKey>& keys);
 
-// {"priority", "minFilesToCompact", "targetFormat", "sortBy", "partitionBy", "compression",
-// "deleteSources"}: those that are there replace what `before` says, null takes away. Checked
-// whole: kInvalid, INVALID_FIELD, names the field.
+// {"priority", "minFilesToCompact", "maxWaitTimeMs", "targetFormat", "sortBy", "partitionBy",
+// "compression", "deleteSources"}: those that are there replace what `before` says, null takes
+// away. Checked whole: kInvalid, INVALID_FIELD, names the field.
 Result<NamespaceOverrides> ReadOverrides(std::string_view json, const NamespaceOverrides& before);
 std::string ToJson(const NamespaceOverrides& overrides);  // only what is there
 

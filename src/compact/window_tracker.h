@@ -114,6 +114,7 @@ class WindowTracker : public SourceAccount {
   Status Settle(state::Session& session, std::string_view workflow_id,
                 const std::vector<SourceOutcome>& outcomes) override;
   Status End(state::Session& session, std::string_view workflow_id) override;
+  Result<bool> KeepsSources(const NamespaceId& tenant, std::string_view ns) override;
 
   // Windows that workflows have, so that whoever knows those can say which wait for an operator.
   Result<std::vector<Window>> Running();

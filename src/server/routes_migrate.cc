@@ -58,7 +58,8 @@ Result<Job> JobOf(const Workflow& workflow) {
                           {"status", one.status},
                           {"files", one.files},
                           {"bytes", one.bytes},
-                          {"rows", one.rows}});
+                          {"rows", one.rows},
+                          {"quarantinedFiles", one.quarantined}});
     if (!one.error.empty()) namespaces.back()["error"] = one.error;
     if (!one.waits_for.empty()) namespaces.back()["waitsFor"] = one.waits_for;
   }

@@ -53,7 +53,9 @@ class TestAccount : public SourceAccount {
   Status Settle(state::Session& session, std::string_view workflow_id,
                 const std::vector<SourceOutcome>& outcomes) override;
   Status End(state::Session& session, std::string_view workflow_id) override;
+  Result<bool> KeepsSources(const NamespaceId&, std::string_view) override { return keeps; }
 
+  bool keeps = false;
   std::map<std::string, SourceEnd> Settled() const;  // by key
   int Ended(const std::string& workflow_id) const;
 

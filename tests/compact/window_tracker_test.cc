@@ -256,7 +256,8 @@ TEST_F(WindowTrackerTest, SettingsAreCheckedWholeAndKept) {
        {"[]", "7", R"({"priority":4})", R"({"priority":-1})", R"({"priority":"1"})",
         R"({"priority":1.5})", R"({"targetFormat":"hudi"})", R"({"partitionBy":"week"})",
         R"({"compression":"rar"})", R"({"minFilesToCompact":0})", R"({"deleteSources":1})",
-        R"({"sortBy":"a,,b"})", R"({"nonsense":1})", R"({"priority":1,"sortBy":7})"}) {
+        R"({"maxWaitTimeMs":-1})", R"({"maxWaitTimeMs":86400001})", R"({"sortBy":"a,,b"})",
+        R"({"nonsense":1})", R"({"priority":1,"sortBy":7})"}) {
     const auto refused = tracker.Configure(none, "users", bad);
     ASSERT_FALSE(refused.ok()) << bad;
     EXPECT_EQ(refused.error().kind, ErrorKind::kInvalid) << bad;
@@ -267,6 +268,10 @@ TEST_F(WindowTrackerTest, SettingsAreCheckedWholeAndKept) {
                              R"({"priority":0,"targetFormat":"iceberg+delta","sortBy":"ts, id desc",
                                  "partitionBy":"day","compression":"zstd:9"})")
                   .ok());
+  EXPECT_EQ(windows_->StatusOf("users").settings.wait_ms, 60'000u);
+  ASSERT_TRUE(tracker.Configure(none, "users", R"({"maxWaitTimeMs":1500})").ok());
+  EXPECT_EQ(windows_->StatusOf("users").settings.wait_ms, 1500u);
+  ASSERT_TRUE(tracker.Configure(none, "users", R"({"maxWaitTimeMs":null})").ok());
   ASSERT_TRUE(tracker.Configure(none, "users", R"({"priority":null})").ok());
   EXPECT_EQ(ToJson(tracker.Overrides(none, "users").value()),
             R"({"targetFormat":"iceberg+delta","sortBy":"ts, id desc","partitionBy":"day",)"

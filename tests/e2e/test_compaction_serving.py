@@ -127,8 +127,10 @@ def test_namespaces_are_migrated_while_they_are_read(start):
     wait_until("the files to be seen", lambda: sum(
         window["fileCount"] for window in varve.get("/compaction/status").json()["windows"])
         == 2 * WRITERS * FILES + 1)
-    done = varve.cli("migrate", "--to", "delta", "--data", varve.data)
+    done = varve.cli("migrate", "--to", "delta", "--data", varve.data, check=False)
     said = done.stdout.decode()
+    assert done.returncode == 1 and "failed     broken  0 files" in said
+    assert "error: broken: files in quarantine: 1; `varve compaction status broken`" in said
     assert "completed  shop/orders  12 files" in said and "completed  users  12 files" in said
     job = varve.get("/migrate/status").json()
     assert job["progressPercent"] == 100 and job["summary"]["entitiesMigrated"] == 2 * EXPECTED["n"]
@@ -180,6 +182,23 @@ def test_a_migration_may_keep_the_writers_files(start):
     for bad in ({"from": "native"}, {"batchSize": 0}, {"deleteSource": "no"}):
         refused = varve.post("/migrate", {**body, **bad}).json()
         assert refused["code"] == "INVALID_FIELD" and list(bad)[0] in refused["error"]
+
+
+def test_a_compaction_in_its_grace_keeps_what_is_to_be_kept_by_now(start):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_GRACE_MS": "3000"})
+    write(varve, "users", old_hour())
+    path = "/compaction/status?namespace=users"
+    wait_until("the commit", lambda: varve.sql(EACH_ONCE.format("users")) == [EXPECTED] and any(
+        one["state"] == "active" and one["step"] == "delete"
+        for one in varve.get("/workflows?kind=compaction").json()["workflows"]), 60)
+    before = sources(varve, "users")
+    assert before > 0
+    varve.cli("migrate", "users", "--keep-sources", "--data", varve.data)
+    assert varve.get(path).json()["settings"]["deleteSources"] is False
+    wait_until("the end of the grace", lambda: {one["state"] for one in varve.get(
+        "/workflows?kind=compaction").json()["workflows"]} == {"succeeded"}, 60)
+    assert sources(varve, "users") == before
+    assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
 
 
 def test_a_migration_behind_a_compaction_that_is_under_way_has_its_format(start):

@@ -82,7 +82,9 @@ TEST(CodecTest, StoresAPageThatWouldHardlyShrink) {
     EXPECT_GE(size(identifiers), identifiers.size()) << codec;
     EXPECT_LE(size(sentences), sentences.size() / 3) << codec;
     EXPECT_LE(size(both), both.size() * 2 / 3) << codec;
-    if (Codec(codec).codec == Codec("lz4").codec) EXPECT_LE(size(again), again.size() / 8);
+    if (std::string_view(codec) == "lz4") {
+      EXPECT_LE(size(again), again.size() / 8);
+    }
   }
 }
 
