@@ -112,6 +112,17 @@ Result<std::vector<compact::SourceFile>> DirectCompaction::Sources(
     source.time_ms = meta->modified_ms;
     sources.push_back(std::move(source));
   }
+  // Those that stay after their compaction; who names one is told of it.
+  const std::set<std::string> named(keys.begin(), keys.end());
+  std::vector<compact::SourceId> ids;
+  for (const compact::SourceFile& source : sources) ids.push_back({source.key, source.etag});
+  const std::vector<compact::SourceView> views = TRY(windows_->View(ids));
+  size_t left = 0;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const bool done = views[i].standing == compact::SourceStanding::kCompacted;
+    if (!done || named.contains(sources[i].key)) sources[left++] = std::move(sources[i]);
+  }
+  sources.resize(left);
   if (sources.empty()) return NothingWaits(prefix);
   return sources;
 }

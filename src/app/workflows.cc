@@ -27,16 +27,17 @@ compact::CompactionOptions CompactionOptionsOf(const Config& config, const DataD
   return options;
 }
 
-Workflows::Workflows(const WorkflowParts& parts, compact::CompactionOptions options)
+Workflows::Workflows(const Config& config, const WorkflowParts& parts,
+                     compact::CompactionOptions options)
     : workflows_(parts.workflows),
       compaction_(std::move(options), parts.store, TablesOf(parts.tables), &parts.windows),
-      migration_(parts.store, parts.windows, parts.workflows, TablesOf(parts.tables),
-                 Starter(parts.workflows), [this] { engine_->Wake(); }) {}
+      migration_({parts.store, config.compaction.prefix + "/"}, parts.windows, parts.workflows,
+                 TablesOf(parts.tables), Starter(parts.workflows), [this] { engine_->Wake(); }) {}
 
 Result<std::unique_ptr<Workflows>> Workflows::Open(const Config& config, const WorkflowParts& parts,
                                                    compact::CompactionOptions options,
                                                    workflow::Definition* refreshes) {
-  std::unique_ptr<Workflows> out(new Workflows(parts, std::move(options)));
+  std::unique_ptr<Workflows> out(new Workflows(config, parts, std::move(options)));
   TRY(out->compaction_.SweepWork(parts.workflows));
   std::vector<workflow::Definition*> definitions = {&out->compaction_, &out->migration_};
   if (refreshes != nullptr) definitions.push_back(refreshes);

@@ -41,7 +41,7 @@ class Workflows {
   compact::StartWorkflow starter() const;  // makes compactions
 
  private:
-  Workflows(const WorkflowParts& parts, compact::CompactionOptions options);
+  Workflows(const Config& config, const WorkflowParts& parts, compact::CompactionOptions options);
 
   workflow::WorkflowStore& workflows_;
   compact::CompactionWorkflow compaction_;

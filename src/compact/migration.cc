@@ -10,7 +10,6 @@
 #include "compact/compaction_request.h"
 #include "compact/compaction_state.h"
 #include "compact/compaction_workflow.h"
-#include "compact/source_discovery.h"
 #include "compact/window_report.h"
 
 namespace varve::compact {
@@ -212,7 +211,7 @@ Result<workflow::Next> MigrationWorkflow::Initialize(const MigrationRequest& req
                                                      int64_t since_ms, MigrationState& state) {
   for (const std::string& ns : TRY(Known(request))) TRY(Keep(request, ns));
   const auto found = [&](const std::string& ns) { return Keep(request, ns); };
-  if (TRY(DiscoverSources(store_, windows_, request.tenant, request.namespaces, since_ms, found))) {
+  if (TRY(DiscoverSources(place_, windows_, request.tenant, request.namespaces, since_ms, found))) {
     return workflow::Next{kInitialize, kLookMs};
   }
   std::vector<std::string> names = request.namespaces;

@@ -21,9 +21,9 @@
 #include <vector>
 
 #include "compact/compaction_run.h"
+#include "compact/source_discovery.h"
 #include "compact/window_report.h"
 #include "compact/window_tracker.h"
-#include "store/object_store.h"
 #include "workflow/engine.h"
 #include "workflow/workflow_store.h"
 
@@ -70,10 +70,9 @@ Result<std::string> StartMigration(workflow::WorkflowStore& workflows,
 class MigrationWorkflow : public workflow::Definition {
  public:
   // start makes compactions; started wakes who runs them. All are borrowed.
-  MigrationWorkflow(store::ObjectStore& store, WindowTracker& windows,
-                    workflow::WorkflowStore& workflows, TablesOf tables, StartWorkflow start,
-                    std::function<void()> started)
-      : store_(store),
+  MigrationWorkflow(SourcePlace place, WindowTracker& windows, workflow::WorkflowStore& workflows,
+                    TablesOf tables, StartWorkflow start, std::function<void()> started)
+      : place_(std::move(place)),
         windows_(windows),
         workflows_(workflows),
         tables_(std::move(tables)),
@@ -108,7 +107,7 @@ class MigrationWorkflow : public workflow::Definition {
                                                        workflow::WorkflowState state);
   Status AddUp(const MigrationRequest& request, int64_t since_ms, MigratedNamespace& migrated);
 
-  store::ObjectStore& store_;
+  const SourcePlace place_;
   WindowTracker& windows_;
   workflow::WorkflowStore& workflows_;
   const TablesOf tables_;

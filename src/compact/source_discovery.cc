@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "compact/compaction_request.h"
-#include "compact/source_name.h"
 
 namespace varve::compact {
 namespace {
@@ -13,11 +12,11 @@ constexpr int64_t kSettledMs = 2'000;
 
 }  // namespace
 
-Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
+Result<bool> DiscoverSources(const SourcePlace& place, WindowTracker& windows,
                              const NamespaceId& tenant, const std::vector<std::string>& namespaces,
                              int64_t before_ms,
                              const std::function<Status(const std::string&)>& found) {
-  const std::string root = tenant.StorePrefix() + std::string(kSourcePrefix);
+  const std::string root = tenant.StorePrefix() + place.prefix;
   std::vector<std::string> prefixes;
   if (namespaces.empty()) prefixes.push_back(root);
   for (const std::string& ns : namespaces) {
@@ -27,12 +26,12 @@ Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
   for (const std::string& prefix : prefixes) {
     std::string after;
     do {
-      const store::ListPage page = TRY(store.List(prefix, after, store::kListObjectsMax));
+      const store::ListPage page = TRY(place.store.List(prefix, after, store::kListObjectsMax));
       const int64_t now_ms = windows.clock().NowMs();
       std::vector<Arrival> arrivals;
       std::set<std::string> of;
       for (const store::ObjectMeta& object : page.objects) {
-        auto name = ParseSourceName(object.key, kSourcePrefix);
+        auto name = ParseSourceName(object.key, place.prefix);
         if (!name.ok() || object.modified_ms > before_ms) continue;
         if (!namespaces.empty() && root + name->ns + "/" != prefix) continue;  // one below it
         of.insert(name->ns);

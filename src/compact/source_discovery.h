@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "compact/source_name.h"
 #include "compact/window_tracker.h"
 #include "core/namespace_id.h"
 #include "core/result.h"
@@ -14,10 +15,15 @@
 
 namespace varve::compact {
 
+struct SourcePlace {
+  store::ObjectStore& store;
+  std::string prefix{kSourcePrefix};  // with its final '/'; a tenant's lies behind its own
+};
+
 // Of the tenant's namespaces; none named: of all. Only what changed by before_ms. found is told of
 // each page's namespaces before their files are. True: some of it changed a moment ago and may be
 // half a file, look again.
-Result<bool> DiscoverSources(store::ObjectStore& store, WindowTracker& windows,
+Result<bool> DiscoverSources(const SourcePlace& place, WindowTracker& windows,
                              const NamespaceId& tenant, const std::vector<std::string>& namespaces,
                              int64_t before_ms,
                              const std::function<Status(const std::string&)>& found);

@@ -92,7 +92,7 @@ Status ArrowOutput::OpenNext() {
   TRY(FromArrow(pq::arrow::FileWriter::Make(arrow::default_memory_pool(), std::move(file), schema_,
                                             pq::default_arrow_writer_properties(), &writer_),
                 "begin " + path));
-  files_.push_back({std::move(path), 0, 0});
+  files_.emplace_back().path = std::move(path);
   return {};
 }
 
@@ -115,6 +115,7 @@ Status ArrowOutput::Write(const arrow::RecordBatch& rows, bool begins_period) {
   }
   if (writer_ == nullptr) TRY(OpenNext());
   files_.back().rows += count;
+  ++files_.back().row_groups;
   auto written = FromArrow(writer_->NewBufferedRowGroup(), "begin a row group");
   if (written.ok()) written = FromArrow(writer_->WriteRecordBatch(rows), "write rows");
   if (!stream_->error().ok()) return stream_->error();

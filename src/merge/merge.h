@@ -63,7 +63,8 @@ struct MergeOptions {
   // floats.
   std::vector<std::string> bloom_columns;
 
-  // A file ends with the row group that reaches one of these; 0: no bound.
+  // A file ends with a row group, before it has more rows than this, and about this size: where one
+  // more would go further beyond it than the file is below. 0: no bound.
   uint64_t file_rows_max = 0;
   uint64_t file_bytes_max = 0;
   // So does it where the first key column, a timestamp or a date, comes into another period of this
@@ -97,7 +98,7 @@ struct MergeOptions {
 
 struct MergedFile {
   std::string path;
-  uint64_t rows = 0, bytes = 0;
+  uint64_t rows = 0, bytes = 0, row_groups = 0;
   std::string digest = {};  // OutputFile::Digest
 };
 

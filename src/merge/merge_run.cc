@@ -37,6 +37,10 @@ GroupLimits LimitsOf(const InputSet& inputs, const MergeOptions& options) {
   }
   limits.bytes_max =
       std::min(options.group_bytes_max, std::max(kGroupBytesLeast, options.memory_bytes_max / 4));
+  // A file ends with a row group; what is compressed is a part of this.
+  if (options.file_bytes_max > 0) {
+    limits.bytes_max = std::min(limits.bytes_max, options.file_bytes_max);
+  }
   limits.copy_rows_min = std::min(kCopyRowsMin, limits.rows_max / 4 + 1);
   for (const Part& part : inputs.parts) {
     limits.may_copy.push_back(options.copy && (options.rare_encodings || !HasRareEncoding(part)) &&

@@ -50,8 +50,10 @@ Status CheckAbsent(const std::string& path, const MergeOptions& options) {
 }
 
 bool IsFull(const MergedFile& file, uint64_t bytes, uint64_t rows, const MergeOptions& options) {
-  return (options.file_rows_max > 0 && file.rows + rows > options.file_rows_max) ||
-         (options.file_bytes_max > 0 && bytes >= options.file_bytes_max);
+  if (options.file_rows_max > 0 && file.rows + rows > options.file_rows_max) return true;
+  if (options.file_bytes_max == 0) return false;
+  // One more would go further beyond the size than the file is below it, if it is like the others.
+  return bytes + bytes / std::max<uint64_t>(1, file.row_groups) / 2 >= options.file_bytes_max;
 }
 
 Status CheckFileCount(size_t files, const MergeOptions& options) {
@@ -92,7 +94,7 @@ Status OutputFiles::OpenNext() {
   writer_ = std::make_unique<parquet::PageFileWriter>(
       [to](std::string_view bytes) { return to->Append(bytes); }, inputs_.schema, options_.codec,
       sorting_);
-  files_.push_back({std::move(path), 0, 0});
+  files_.emplace_back().path = std::move(path);
   return writer_->Open();
 }
 
@@ -112,6 +114,7 @@ Result<parquet::PageFileWriter*> OutputFiles::ForGroup(uint32_t rows, bool begin
   }
   if (writer_ == nullptr) TRY(OpenNext());
   files_.back().rows += rows;
+  ++files_.back().row_groups;
   return writer_.get();
 }
 

@@ -67,7 +67,7 @@ struct Race {
         expiry(lab.tables),
         unseen(clock),
         migration(
-            unseen, *windows.tracker, *lab.workflows,
+            {unseen}, *windows.tracker, *lab.workflows,
             [this](const NamespaceId&) -> catalog::LakeTables& { return lab.tables; },
             windows.workflows->Start(), nullptr) {
     engine = workflow::Engine::Open(

@@ -251,6 +251,25 @@ TEST_F(MergeTest, FilesEndAtTheirBound) {
   EXPECT_THAT(summary_.files[1].path, HasSubstr("merged-00001.parquet"));
 }
 
+TEST_F(MergeTest, FilesAreAboutAsLargeAsIsWanted) {
+  Dice dice(9);
+  Tables tables;
+  for (int i = 0; i < 4; ++i) {
+    tables.push_back(RandomTable(dice, TwoColumns(), 30'000, options_.keys));
+    Add(*tables.back());
+  }
+  for (const char* codec : {"none", "zstd"}) {
+    options_.codec = *parquet::ParseCodec(codec);
+    options_.file_bytes_max = 64 << 10;
+    EXPECT_TRUE(Merged() == SortedRows(tables, options_.keys));
+    ASSERT_GT(summary_.files.size(), 2u);
+    for (size_t i = 0; i + 1 < summary_.files.size(); ++i) {
+      EXPECT_NEAR(static_cast<double>(summary_.files[i].bytes), 64 << 10, 32 << 10) << codec;
+    }
+    for (const MergedFile& file : summary_.files) std::filesystem::remove(file.path);
+  }
+}
+
 TEST_F(MergeTest, WhereOneFileCannotHaveItsNameNoneIsLeft) {
   Dice dice(8);
   Add(*RandomTable(dice, TwoColumns(), 1000, options_.keys));
