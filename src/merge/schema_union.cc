@@ -99,7 +99,7 @@ std::string GroupText(const pq::schema::Node& node) {
 std::string TypeText(const pq::schema::Node& node) {
   if (!node.is_primitive()) return GroupText(node);
   const auto& primitive = static_cast<const PrimitiveNode&>(node);
-  std::string text = pq::TypeToString(primitive.physical_type());
+  std::string text = pq::TypeToString(primitive.physical_type(), primitive.type_length());
   if (IsPlain(node)) return text;
   std::string name = node.logical_type()->ToString();
   const size_t internals = name.find(", is_from_converted_type");
