@@ -17,6 +17,7 @@
 #include "compact/compaction_request.h"
 #include "compact/compaction_state.h"
 #include "compact/compaction_workflow.h"
+#include "compact/source_twins.h"
 #include "core/clock.h"
 #include "store/local_store.h"
 
@@ -115,7 +116,12 @@ Result<std::vector<compact::SourceFile>> DirectCompaction::Sources(
   // Those that stay after their compaction; who names one is told of it.
   const std::set<std::string> named(keys.begin(), keys.end());
   std::vector<compact::SourceId> ids;
-  for (const compact::SourceFile& source : sources) ids.push_back({source.key, source.etag});
+  std::vector<compact::Arrival> arrivals;
+  for (const compact::SourceFile& source : sources) {
+    ids.push_back({source.key, source.etag});
+    arrivals.push_back({.name = {}, .key = source.key, .etag = source.etag, .size = source.size});
+  }
+  TRY(compact::SourceTwins(*store_, *windows_).Find(arrivals));
   const std::vector<compact::SourceView> views = TRY(windows_->View(ids));
   size_t left = 0;
   for (size_t i = 0; i < sources.size(); ++i) {

@@ -79,6 +79,7 @@ Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
     }
   }
   written.before = TRY(windows_.View(written.ids));
+  TRY(FindTwins(written));
   const bool replaced = std::ranges::any_of(written.before, [](const compact::SourceView& view) {
     return view.standing == SourceStanding::kCompacted;
   });
@@ -90,6 +91,20 @@ Result<LakeReader::Written> LakeReader::ListWritten(const NamespaceId& tenant,
     }
   }
   return written;
+}
+
+Status LakeReader::FindTwins(Written& written) {
+  std::vector<compact::Arrival> unknown;
+  for (size_t i = 0; i < written.ids.size(); ++i) {
+    const SourceStanding standing = written.before[i].standing;
+    if (standing != SourceStanding::kUnknown && standing != SourceStanding::kChanged) continue;
+    compact::Arrival& arrival = unknown.emplace_back();
+    arrival.key = written.ids[i].key;
+    arrival.etag = written.ids[i].etag;
+    arrival.size = written.sources[i].size;
+  }
+  if (TRY(twins_.Find(unknown)) > 0) written.before = TRY(windows_.View(written.ids));
+  return {};
 }
 
 Status LakeReader::TakeTable(const NamespaceId& tenant, const std::string& table,

@@ -7,6 +7,8 @@
 // A file that was compacted in view 0 is in 3, or was replaced there by what compacted it. One that
 // a workflow has in view 1 is in 3 if that workflow's outputs are. Any other was not compacted when
 // 3 was read. What is listed is not deleted while a query runs: the grace is longer.
+// Compacted bytes that are put again, under another ETag, are compacted in view 0 too: such twins
+// are looked for here, as they may not have been announced yet.
 // Plain compacted files have no snapshot: one is seen if no file that was still open in view 0 is
 // its workflow's in view 1. Where a file was compacted in view 0 they are listed behind it, as what
 // it became may not have been there before.
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "catalog/tenant_tables.h"
+#include "compact/source_twins.h"
 #include "compact/window_tracker.h"
 #include "query/snapshot.h"
 #include "store/object_store.h"
@@ -38,6 +41,7 @@ class LakeReader {
       : store_(store),
         tables_(tables),
         windows_(windows),
+        twins_(store, windows),
         workflows_(workflows),
         views_(views),
         data_prefix_(std::move(data_prefix)) {}
@@ -61,6 +65,7 @@ class LakeReader {
  private:
   struct Written;  // the writers' files, and what was compacted into plain files
   Result<Written> ListWritten(const NamespaceId& tenant, const std::string& table);
+  Status FindTwins(Written& written);
   Status TakeTable(const NamespaceId& tenant, const std::string& table, query::LakeTable& out,
                    std::set<std::string>& keys);
   Result<std::optional<query::LakeTable>> TakeView(const NamespaceId& tenant,
@@ -74,6 +79,7 @@ class LakeReader {
   store::ObjectStore& store_;
   catalog::TenantTables& tables_;
   compact::WindowTracker& windows_;
+  compact::SourceTwins twins_;
   workflow::WorkflowStore& workflows_;
   view::ViewStore& views_;
   const std::string data_prefix_;

@@ -66,6 +66,12 @@ struct SourceOutcome {
   std::string why;
 };
 
+// Of a compacted source that stays for a while, and whose ETag is not made of its bytes.
+struct SourceContent {
+  std::string key, etag;
+  std::string content;  // source_content.h
+};
+
 // Who keeps account of the sources. Called inside the transactions that end the workflow's steps.
 class SourceAccount {
  public:
@@ -73,6 +79,9 @@ class SourceAccount {
   // The commit is done: from here on these sources' rows are read from the target.
   virtual Status Settle(state::Session& session, std::string_view workflow_id,
                         const std::vector<SourceOutcome>& outcomes) = 0;
+  // By which the same bytes are known when they come again. May be told twice.
+  virtual Status Remember(state::Session& session, std::string_view workflow_id,
+                          const std::vector<SourceContent>& contents) = 0;
   // The workflow has ended; what it has not settled is given back.
   virtual Status End(state::Session& session, std::string_view workflow_id) = 0;
   // Whether the namespace's sources are to stay by now, whatever was asked when it began.

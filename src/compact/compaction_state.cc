@@ -40,6 +40,7 @@ Result<CompactionSource> ReadSource(const Json& json) {
   source.state = static_cast<SourceFate>(state);
   source.rows = static_cast<uint64_t>(TRY(Need<int64_t>(json, "rows")));
   source.why = TRY(table::Optional<std::string>(json, "why")).value_or("");
+  source.content = TRY(table::Optional<std::string>(json, "content")).value_or("");
   return source;
 }
 
@@ -135,6 +136,7 @@ std::string ToJson(const CompactionState& state) {
   for (const CompactionSource& source : state.sources) {
     Json json = {{"state", static_cast<int>(source.state)}, {"rows", source.rows}};
     if (!source.why.empty()) json["why"] = source.why;
+    if (!source.content.empty()) json["content"] = source.content;
     sources.push_back(std::move(json));
   }
   for (const merge::SortKey& key : state.sort_by) {

@@ -14,8 +14,9 @@ enum class SourceFate : uint8_t { kTaken, kQuarantined, kChanged };
 
 struct CompactionSource {
   SourceFate state = SourceFate::kTaken;
-  std::string why;    // that it is not taken
-  uint64_t rows = 0;  // by its footer
+  std::string why;           // that it is not taken
+  uint64_t rows = 0;         // by its footer
+  std::string content = {};  // of its bytes, where it stays and its ETag does not say
 };
 
 // A file that the merge made: in the work directory first, on the store once it is sealed.

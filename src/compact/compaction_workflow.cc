@@ -147,8 +147,22 @@ Result<Next> CompactionWorkflow::Verify(CompactionRun& run) {
   run.step.detail_json =
       nlohmann::ordered_json({{"files", run.state.outputs.size()}, {"rows", run.state.rows_made()}})
           .dump();
-  if (!run.request.settings.delete_sources || taken == 0) return End(run);
-  return To(kDeletionStep, run.request.settings.grace_ms);
+  TRY(FindContents(run));
+  const bool ends = !run.request.settings.delete_sources || taken == 0;
+  const Next next = ends ? TRY(End(run)) : To(kDeletionStep, run.request.settings.grace_ms);
+  Remember(run);
+  return next;
+}
+
+// In the transaction that ends the step, with what else is told there.
+void CompactionWorkflow::Remember(CompactionRun& run) {
+  auto contents = ContentsOf(run.request, run.state);
+  if (account_ == nullptr || contents.empty()) return;
+  run.step.with_end = [this, id = run.id(), contents = std::move(contents),
+                       also = run.step.with_end](state::Session& session) -> Status {
+    TRY(account_->Remember(session, id, contents));
+    return also ? also(session) : Status();
+  };
 }
 
 Result<Next> CompactionWorkflow::End(CompactionRun& run) {

@@ -48,6 +48,7 @@ class CompactionWorkflow : public workflow::Definition {
   Result<workflow::Next> Seal(CompactionRun& run);
   Result<workflow::Next> Commit(CompactionRun& run);
   Result<workflow::Next> Verify(CompactionRun& run);
+  void Remember(CompactionRun& run);
   Result<workflow::Next> End(CompactionRun& run);
   Result<workflow::Next> PlanAgain(CompactionRun& run, std::string why);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "compact/compaction_request.h"
+#include "compact/source_twins.h"
 
 namespace varve::compact {
 namespace {
@@ -22,6 +23,7 @@ Result<bool> DiscoverSources(const SourcePlace& place, WindowTracker& windows,
   for (const std::string& ns : namespaces) {
     if (TableNameOf(ns).ok()) prefixes.push_back(root + ns + "/");
   }
+  SourceTwins twins(place.store, windows);
   bool settling = false;
   for (const std::string& prefix : prefixes) {
     std::string after;
@@ -45,6 +47,7 @@ Result<bool> DiscoverSources(const SourcePlace& place, WindowTracker& windows,
                             .size = object.size});
       }
       for (const std::string& ns : of) TRY(found(ns));
+      TRY(twins.Find(arrivals));
       if (!arrivals.empty()) TRY(windows.Note(arrivals));
       after = page.next_start_after;
     } while (!after.empty());

@@ -31,7 +31,11 @@ void Pause(uint64_t ms, const std::stop_token& stop) {
 
 WindowConsumer::WindowConsumer(WindowConsumerOptions options, WindowTracker& tracker,
                                store::ObjectStore& store, queue::SqliteQueue& queue)
-    : options_(std::move(options)), tracker_(tracker), store_(store), queue_(queue) {}
+    : options_(std::move(options)),
+      tracker_(tracker),
+      store_(store),
+      queue_(queue),
+      twins_(store, tracker) {}
 
 WindowConsumer::~WindowConsumer() { Stop(); }
 
@@ -117,6 +121,7 @@ Result<uint64_t> WindowConsumer::TakeOnce() {
     std::vector<Arrival> added;
     for (const notify::Notification& notification : of_message)
       TRY(AddArrival(notification, added));
+    TRY(twins_.Find(added));
     std::move(added.begin(), added.end(), std::back_inserter(arrivals));
     return {};
   };
@@ -264,7 +269,9 @@ Status WindowConsumer::AskStanding() {
 
 Status WindowConsumer::RecheckAll() {
   for (const SourceId& source : TRY(tracker_.Rechecks(kMaintainedMax))) {
-    TRY(tracker_.Recheck(source, TRY(Look(source.key))));
+    const std::optional<Arrival> there = TRY(Look(source.key));
+    if (there) TRY(twins_.Find(std::span(&*there, 1)));
+    TRY(tracker_.Recheck(source, there));
     const std::lock_guard lock(stats_mutex_);
     ++stats_.rechecked;
   }

@@ -24,6 +24,7 @@
 #include <thread>
 #include <vector>
 
+#include "compact/source_twins.h"
 #include "compact/window_history.h"
 #include "compact/window_tracker.h"
 #include "notify/notification.h"
@@ -103,6 +104,7 @@ class WindowConsumer {
   WindowTracker& tracker_;
   store::ObjectStore& store_;
   queue::SqliteQueue& queue_;
+  SourceTwins twins_;
   WindowHistory history_;
   int64_t pruned_ms_ = 0;  // the dispatching thread's
 

@@ -34,7 +34,7 @@ class NoteBatch {
     const int64_t start_ms = WindowStartOf(arrival.name.time_ms, options_.window_size_ms);
     TRY(
         session_.Execute("INSERT INTO window_sources VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, "
-                         "'pending', '', ?, 0, 0, '')",
+                         "'pending', '', ?, 0, 0, '', '')",
                          {arrival.key, arrival.etag, ns_id, start_ms, arrival.name.writer,
                           static_cast<int64_t>(arrival.size), arrival.name.time_ms,
                           static_cast<int64_t>(arrival.name.sequence), now_ms_}));

@@ -100,6 +100,8 @@ constexpr state::Migration kMigrations[] = {
       ) STRICT;
       INSERT INTO window_totals VALUES (1, 0, 0, 0, 0);
     )sql"},
+    // Of compacted bytes that stay for a while and whose ETag is not made of them.
+    {2, "ALTER TABLE window_sources ADD COLUMN content TEXT NOT NULL DEFAULT ''"},
 };
 
 constexpr std::string_view kWindowColumns =

@@ -10,6 +10,7 @@
 //    changed. End: what is left is pending again.
 // 4. A file whose bytes were others than announced is looked at again (Rechecks): the store says
 //    what is there now, and that is noted. So bytes that came, went and came back are not lost.
+// 5. Bytes that are compacted and come again under another ETag are twins (source_twins.h).
 //
 // All state is in the tables: any number of trackers may work on one database. Thread-safe.
 #pragma once
@@ -86,6 +87,12 @@ enum class SourceStanding : uint8_t {
   kChanged
 };
 
+// Compacted bytes of the key and size of an arrival whose own are not known, or wait.
+struct Lookalike {
+  size_t arrival = 0;   // which
+  std::string content;  // source_content.h
+};
+
 struct SourceView {
   SourceStanding standing = SourceStanding::kUnknown;
   std::string workflow_id;  // taken, and from then on
@@ -113,8 +120,15 @@ class WindowTracker : public SourceAccount {
 
   Status Settle(state::Session& session, std::string_view workflow_id,
                 const std::vector<SourceOutcome>& outcomes) override;
+  Status Remember(state::Session& session, std::string_view workflow_id,
+                  const std::vector<SourceContent>& contents) override;
   Status End(state::Session& session, std::string_view workflow_id) override;
   Result<bool> KeepsSources(const NamespaceId& tenant, std::string_view ns) override;
+
+  // Compacted bytes that an arrival's may be although their ETag is another: those are to be
+  // compared, and where they are the same, noted as compacted too. For SourceTwins.
+  Result<std::vector<Lookalike>> Lookalikes(std::span<const Arrival> arrivals);
+  Status NoteTwin(const Arrival& arrival, const std::string& content);
 
   // Windows that workflows have, so that whoever knows those can say which wait for an operator.
   Result<std::vector<Window>> Running();

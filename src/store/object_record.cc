@@ -9,6 +9,7 @@
 
 #include "core/bytes.h"
 #include "store/file_io.h"
+#include "store/object_store.h"
 
 namespace varve::store {
 namespace {
@@ -144,7 +145,7 @@ std::string SidecarName(std::string_view key, uint64_t size, int64_t mtime_ns) {
 }
 
 std::string ForeignEtag(const struct stat& file) {
-  return "f-" + Hex(static_cast<uint64_t>(file.st_size)) + "-" +
+  return std::string(kForeignEtag) + Hex(static_cast<uint64_t>(file.st_size)) + "-" +
          Hex(static_cast<uint64_t>(MtimeNs(file)));
 }
 

@@ -83,6 +83,11 @@ class ObjectStore {
   virtual void SetListener(ObjectListener* listener) = 0;
 };
 
+// The ETag of a file that another program has put into a local store's directory: made of its size
+// and time of change, so the same bytes that are put again have another one.
+inline constexpr std::string_view kForeignEtag = "f-";
+inline bool IsForeignEtag(std::string_view etag) { return etag.starts_with(kForeignEtag); }
+
 // kInvalid, code INVALID_PATH: empty, too long, not UTF-8, leading or trailing '/', an empty, "."
 // or ".." segment, a control character, a backslash, or the reserved first segment ".varve".
 Status CheckKey(std::string_view key);

@@ -146,6 +146,12 @@ Status TestAccount::Settle(state::Session& session, std::string_view,
   return {};
 }
 
+Status TestAccount::Remember(state::Session&, std::string_view,
+                             const std::vector<SourceContent>& told) {
+  for (const SourceContent& source : told) contents[source.key] = source.content;
+  return {};
+}
+
 Status TestAccount::End(state::Session& session, std::string_view workflow_id) {
   return session.Execute("INSERT INTO ended VALUES (?, 1)", {std::string(workflow_id)});
 }

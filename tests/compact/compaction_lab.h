@@ -52,10 +52,13 @@ class TestAccount : public SourceAccount {
   explicit TestAccount(state::Database& database);
   Status Settle(state::Session& session, std::string_view workflow_id,
                 const std::vector<SourceOutcome>& outcomes) override;
+  Status Remember(state::Session& session, std::string_view workflow_id,
+                  const std::vector<SourceContent>& contents) override;
   Status End(state::Session& session, std::string_view workflow_id) override;
   Result<bool> KeepsSources(const NamespaceId&, std::string_view) override { return keeps; }
 
   bool keeps = false;
+  std::map<std::string, std::string> contents;       // by key
   std::map<std::string, SourceEnd> Settled() const;  // by key
   int Ended(const std::string& workflow_id) const;
 

@@ -1,6 +1,7 @@
 """Windows of writers' files in a running server, compacted while everyone reads: each row once at
 every moment, whenever the server dies."""
 
+import os
 import shutil
 import threading
 import time
@@ -279,3 +280,135 @@ def test_row_groups_without_rows_are_read(start):
         window["fileCount"] for window in varve.get("/compaction/status").json()["windows"]) == 2)
     answer = varve.post("/sql", {"sql": "SELECT sum(n) AS n FROM gaps"}).json()
     assert answer["data"] == [{"n": 10}] and not answer.get("warnings")
+
+
+def put_one(varve, key, n):
+    """A file of one row, whose size does not depend on it."""
+    path = varve.data / key
+    rows = pyarrow.table({"ts": pyarrow.array([old_hour() * 1000], pyarrow.timestamp("us", "UTC")),
+                          "n": pyarrow.array([n], pyarrow.int32()), "writer": ["one"]})
+    pyarrow.parquet.write_table(rows, f"{path}.tmp", use_dictionary=False, compression="none")
+    path.with_name(path.name + ".tmp").rename(path)
+    return path.stat().st_size
+
+
+def put_again(varve, ns):
+    """Each file, with the same bytes: touched, or replaced."""
+    for number, path in enumerate(sorted((varve.data / "data" / ns).glob("*.parquet"))):
+        if number % 2 == 0:
+            os.utime(path)
+            continue
+        aside = path.with_name(path.name + ".tmp")
+        aside.write_bytes(path.read_bytes())
+        aside.rename(path)
+
+
+def wait_until_only_the_sources_end_is_left(varve):
+    wait_until("the verification", lambda: all(
+        one["step"] == "delete" or one["state"] == "succeeded" for one in varve.get(
+            "/workflows?kind=compaction").json()["workflows"]))
+
+
+def wait_for_announcements(varve, sign):
+    """Of what was put before: a file that is put now is announced no sooner."""
+    (varve.data / "data/signs").mkdir(exist_ok=True)
+    put_one(varve, f"data/signs/{int(time.time() * 1000)}-w-{sign}.parquet", sign)
+    wait_until("the sign", lambda: sum(
+        window["fileCount"] for window in varve.get("/compaction/status?namespace=signs").json()[
+            "windows"]) == sign)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_same_bytes_put_again_are_no_new_rows(start, keep):
+    """A source that stays, for its grace or for good, is known by its bytes."""
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_GRACE_MS": "3600000",
+                       "VARVE_COMPACTION_MAX_WAIT_TIME_MS": "3600000"})
+    begin = int(time.time() * 1000)  # a window that is not ready by itself
+    write(varve, "users", begin)
+    one = f"data/users/{begin}-one-1.parquet"
+    size = put_one(varve, one, 70_001)
+    keep_sources = ["--keep-sources"] if keep else []
+    varve.cli("migrate", "users", "--to", "iceberg", *keep_sources, "--data", varve.data)
+    wait_until_only_the_sources_end_is_left(varve)
+    expected = {key: EXPECTED[key] + more for key, more in
+                (("n", 1), ("different", 1), ("total", 70_001))}
+    query = EACH_ONCE.format("users")
+    assert varve.sql(query) == [expected]
+    answers, ended = [], threading.Event()
+
+    def read():
+        while not ended.is_set():
+            answers.append(varve.sql(query)[0])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for sign in (1, 2):
+            put_again(varve, "users")
+            wait_for_announcements(varve, sign)
+    finally:
+        ended.set()
+        reader.join()
+    assert answers and all(answer == expected for answer in answers)
+
+    def rows_of_the_table():
+        newest = sorted((varve.data / "catalog/users/metadata").glob("v*.json"))[-1]
+        return StaticTable.from_metadata(str(newest)).scan().count()
+
+    varve.post("/compaction/run", {"namespace": "users"})
+    varve.cli("migrate", "users", *keep_sources, "--data", varve.data)
+    assert rows_of_the_table() == expected["n"] and varve.sql(query) == [expected]
+    varve.kill()
+    put_again(varve, "users")
+    varve.start()
+    assert varve.sql(query) == [expected]
+    wait_for_announcements(varve, 3)
+    varve.cli("migrate", "users", *keep_sources, "--data", varve.data)
+    assert rows_of_the_table() == expected["n"] and varve.sql(query) == [expected]
+    # Other bytes are other rows, be there as many.
+    assert put_one(varve, one, 70_002) == size
+    more = {"n": expected["n"] + 1, "different": expected["different"] + 1,
+            "total": expected["total"] + 70_002}
+    assert varve.sql(query) == [more]
+    varve.cli("migrate", "users", *keep_sources, "--data", varve.data)
+    assert rows_of_the_table() == more["n"] and varve.sql(query) == [more]
+    wait_until_only_the_sources_end_is_left(varve)
+    # The server stopped, they are claimed by name no more often.
+    put_again(varve, "users")
+    varve.stop()
+    refused = varve.cli("compact", one, "--namespace", "users", "--to", "iceberg", "--data",
+                        varve.data, check=False)
+    assert refused.returncode == 1 and b"compacted before" in refused.stderr
+
+
+def test_what_is_put_again_within_the_grace_goes_with_it(start):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_GRACE_MS": "4000"})
+    write(varve, "users", int(time.time() * 1000))
+    varve.cli("migrate", "users", "--to", "iceberg", "--data", varve.data)
+    wait_until_only_the_sources_end_is_left(varve)
+    put_again(varve, "users")
+    wait_until("the sources to be gone", lambda: is_compacted(varve, "users"), 60)
+    assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+
+
+@pytest.mark.parametrize("point", ["compaction.step_done:5", "windows.twin.before_commit:1"])
+def test_killed_while_it_looks_at_bytes_it_knows_them_all_the_same(start, point):
+    varve = start(env={**QUICKLY, "VARVE_COMPACTION_GRACE_MS": "3600000", "VARVE_CRASH": point})
+    write(varve, "users", int(time.time() * 1000))
+    varve.post("/migrate", {"to": "iceberg", "namespaces": ["users"]})
+
+    def restart_after_the_crash():
+        wait_until("the crash", lambda: varve.process.poll() is not None, 60)
+        del varve.env["VARVE_CRASH"]
+        varve.start()
+
+    if point.startswith("compaction"):  # at the end of the verification
+        restart_after_the_crash()
+    wait_until("the verification", lambda: [one["step"] for one in varve.get(
+        "/workflows?kind=compaction").json()["workflows"]] == ["delete"], 60)
+    put_again(varve, "users")
+    if point.startswith("windows"):
+        restart_after_the_crash()
+    assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
+    wait_for_announcements(varve, 1)
+    assert varve.sql(EACH_ONCE.format("users")) == [EXPECTED]
