@@ -123,14 +123,13 @@ Result<std::vector<compact::SourceFile>> DirectCompaction::Sources(
   }
   TRY(compact::SourceTwins(*store_, *windows_).Find(arrivals));
   const std::vector<compact::SourceView> views = TRY(windows_->View(ids));
-  size_t left = 0;
+  std::vector<compact::SourceFile> left;
   for (size_t i = 0; i < sources.size(); ++i) {
     const bool done = views[i].standing == compact::SourceStanding::kCompacted;
-    if (!done || named.contains(sources[i].key)) sources[left++] = std::move(sources[i]);
+    if (!done || named.contains(sources[i].key)) left.push_back(std::move(sources[i]));
   }
-  sources.resize(left);
-  if (sources.empty()) return NothingWaits(prefix);
-  return sources;
+  if (left.empty()) return NothingWaits(prefix);
+  return left;
 }
 
 Result<std::set<std::pair<std::string, std::string>>> DirectCompaction::Spent() {

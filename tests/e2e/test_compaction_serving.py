@@ -183,6 +183,10 @@ def test_a_migration_may_keep_the_writers_files(start):
     for bad in ({"from": "native"}, {"batchSize": 0}, {"deleteSource": "no"}):
         refused = varve.post("/migrate", {**body, **bad}).json()
         assert refused["code"] == "INVALID_FIELD" and list(bad)[0] in refused["error"]
+    varve.stop()
+    left = varve.cli("compact", "--prefix", "data/users/", "--namespace", "users", "--data",
+                     varve.data, check=False)
+    assert left.returncode == 1 and b"waits for compaction" in left.stderr
 
 
 def test_a_compaction_in_its_grace_keeps_what_is_to_be_kept_by_now(start):
