@@ -36,7 +36,7 @@ struct MigrationRequest {
   NamespaceId tenant;
   std::string to;                       // a target format
   std::vector<std::string> namespaces;  // of data; empty: all that are known
-  std::optional<bool> delete_sources;  // the namespaces' own from their turn on; nothing: as before
+  std::optional<bool> delete_sources;   // the namespaces' own: false at once; nothing: as before
 };
 // kInvalid, INVALID_FIELD or TOO_MANY_NAMESPACES.
 Result<MigrationRequest> ReadMigrationRequest(const NamespaceId& tenant, std::string_view json);
