@@ -38,16 +38,16 @@ class TablesCheck {
         return ++looked_ <= kFilesMax && !Interrupted();
       };
       const catalog::TableCheck check = TRY(catalog::CheckTable(tables, name, go_on));
+      const std::string table = prefix + name;
       ++tables_;
       files_ += check.files;
-      if (!check.problems.empty()) Tell(prefix + name, check.problems);
+      if (!check.problems.empty()) Tell(table, check.problems);
       if (!check.lost_checkpoint.empty()) {
         damaged_ = true;
         findings_->push_back({Level::kError,
-                              fmt::format("table {}: {}", prefix + name, check.lost_checkpoint),
+                              fmt::format("table {}: {}", table, check.lost_checkpoint),
                               check.way_out});
       }
-      const std::string table = prefix + name;
       if (!check.not_read.empty()) {
         Note(table, "varve does not read it, other programs may", check.not_read);
       }

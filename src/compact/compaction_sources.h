@@ -15,8 +15,8 @@ std::vector<SourceContent> ContentsOf(const CompactionRequest& request,
                                       const CompactionState& state);
 
 // Deletes each source whose rows are in the target and whose bytes are still those that were taken,
-// or the same put again,
-// unless a snapshot that the table keeps needs it: that one goes when the snapshot has expired.
+// or the same put again, unless a snapshot that the table keeps needs it: that one goes when the
+// snapshot has expired.
 Status DeleteSources(CompactionRun& run);
 
 }  // namespace varve::compact

@@ -271,8 +271,9 @@ Result<workflow::Next> MigrationWorkflow::GoOn(const MigrationRequest& request, 
     if (!begun.ok()) return Fail(begun.error(), state);
   }
   if (migrated.last.empty()) {
-    if (TRY(DispatchMore(request, std::max(since_ms, state.discovered_ms), migrated)))
+    if (TRY(DispatchMore(request, std::max(since_ms, state.discovered_ms), migrated))) {
       return workflow::Next{kNamespace, kLookMs};
+    }
     migrated.last = TRY(NewestCompaction());
   }
   if (TRY(Unfinished(request, migrated, workflow::WorkflowState::kActive))) {

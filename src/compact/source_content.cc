@@ -1,13 +1,11 @@
 #include "compact/source_content.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 
 #include "compact/compaction_run.h"
 #include "core/bytes.h"
 #include "core/check.h"
+#include "core/xxh3_stream.h"
 
 namespace varve::compact {
 namespace {
@@ -17,23 +15,16 @@ constexpr size_t kHexDigits = 32;
 
 class Digest {
  public:
-  explicit Digest(ContentKind kind) : kind_(kind) { XXH3_128bits_reset(&xxh3_); }
+  explicit Digest(ContentKind kind) : kind_(kind) {}
 
   void Add(std::string_view bytes) {
-    if (kind_ == ContentKind::kMd5) return md5_.Add(bytes);
-    XXH3_128bits_update(&xxh3_, bytes.data(), bytes.size());
+    kind_ == ContentKind::kMd5 ? md5_.Add(bytes) : xxh3_.Add(bytes);
   }
-
-  std::string Content() {
-    if (kind_ == ContentKind::kMd5) return md5_.Hex();
-    XXH128_canonical_t digest;
-    XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&xxh3_));
-    return "x" + HexEncode({reinterpret_cast<const char*>(digest.digest), sizeof(digest.digest)});
-  }
+  std::string Content() { return kind_ == ContentKind::kMd5 ? md5_.Hex() : xxh3_.Text(); }
 
  private:
   const ContentKind kind_;
-  XXH3_state_t xxh3_;
+  Xxh3Stream xxh3_;
   Md5Stream md5_;
 };
 

@@ -5,9 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -15,7 +12,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "core/bytes.h"
 #include "core/check.h"
 #include "core/crash_point.h"
 #include "core/huge_pages.h"
@@ -37,16 +33,9 @@ constexpr std::string_view kTempMark = ".varve-";
 
 }  // namespace
 
-struct OutputFile::Hash {
-  XXH3_state_t state;
-};
-
 OutputFile::OutputFile(const std::string& path)
-    : path_(path),
-      directory_(std::filesystem::path(path).parent_path()),
-      hash_(std::make_unique<Hash>()) {
+    : path_(path), directory_(std::filesystem::path(path).parent_path()) {
   if (directory_.empty()) directory_ = ".";
-  XXH3_128bits_reset(&hash_->state);
 }
 
 OutputFile::~OutputFile() {
@@ -79,7 +68,7 @@ Status OutputFile::Open() {
 // from there on, and where the file system refuses.
 Status OutputFile::WriteBlock(const Block& block) {
   std::string_view bytes(block.bytes.get(), block.size);
-  XXH3_128bits_update(&hash_->state, bytes.data(), bytes.size());
+  hash_.Add(bytes);
   auto leave_direct = [&] {
     ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) & ~O_DIRECT);
     direct_ = false;
@@ -173,11 +162,7 @@ Status OutputFile::Complete(bool sync) {
   return {};
 }
 
-std::string OutputFile::Digest() const {
-  XXH128_canonical_t digest;
-  XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&hash_->state));
-  return "x" + HexEncode({reinterpret_cast<const char*>(digest.digest), sizeof(digest.digest)});
-}
+std::string OutputFile::Digest() const { return hash_.Text(); }
 
 void OutputFile::RemoveLeftovers(const std::string& path) {
   const OutputFile file(path);

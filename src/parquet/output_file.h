@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "core/xxh3_stream.h"
 
 namespace varve::parquet {
 
@@ -45,7 +46,6 @@ class OutputFile {
   struct FreeDeleter {
     void operator()(char* bytes) const { std::free(bytes); }
   };
-  struct Hash;
   struct Block {
     std::unique_ptr<char, FreeDeleter> bytes;  // kBlockBytes of them, aligned for the disk
     size_t size = 0;
@@ -65,7 +65,7 @@ class OutputFile {
   bool direct_ = false;  // the writer's: past the page cache
   Block block_;          // the caller's
   // The writer's; once the file is complete, the caller's.
-  const std::unique_ptr<Hash> hash_;
+  Xxh3Stream hash_;
   std::thread writer_;
 
   std::mutex mutex_;
