@@ -109,6 +109,7 @@ class BatchMerge {
     options.unsorted = merge::Unsorted::kSort;
     options.temp_directory = run_.directory();
     options.sync = run_.options.sync;
+    options.digests = true;  // the store's ETag of what it is given
     options.split_us = SplitMicros(run_.state.partition_by);
     options.field_ids = !run_.to_table();  // the sources' own are not the table's
     options.table_ids = IdsOf(run_.state.columns.fields);

@@ -77,7 +77,7 @@ std::shared_ptr<const arrow::KeyValueMetadata> ArrowOutput::Metadata() const {
 Status ArrowOutput::OpenNext() {
   TRY(CheckFileCount(files_.size(), options_));
   std::string path = NumberedPath(path_, files_.size(), options_);
-  auto output = std::make_unique<parquet::OutputFile>(path);
+  auto output = std::make_unique<parquet::OutputFile>(path, options_.digests);
   TRY(output->Open());
   parquet::OutputFile* to = output.get();
   outputs_.push_back(std::move(output));

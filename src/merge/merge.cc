@@ -142,7 +142,7 @@ class Merge {
     inner.codec = *parquet::ParseCodec("lz4");
     inner.file_rows_max = inner.file_bytes_max = 0;
     inner.split_us = 0;
-    inner.sync = false;
+    inner.sync = inner.digests = false;
     inner.bloom_columns.clear();
     inner.unsorted = Unsorted::kRefuse;
     inner.progress = nullptr;

@@ -90,6 +90,7 @@ struct MergeOptions {
   // false: a row group in an encoding that some readers do not know is not copied as it is.
   bool rare_encodings = true;
   Unsorted unsorted = Unsorted::kRefuse;
+  bool digests = false;        // of the output's files: MergedFile::digest
   std::string temp_directory;  // empty: the output's
   bool sync = true;            // the output is on the disk before it has its name
   std::function<void(const MergeProgress&)> progress;  // on the caller's thread
@@ -99,7 +100,7 @@ struct MergeOptions {
 struct MergedFile {
   std::string path;
   uint64_t rows = 0, bytes = 0, row_groups = 0;
-  std::string digest = {};  // OutputFile::Digest
+  std::string digest = {};  // OutputFile::Digest, if it was wanted
 };
 
 struct MergeSummary {

@@ -194,21 +194,19 @@ Status MergeRun::QueueGroup(const std::shared_ptr<const GroupPlan>& plan) {
     marks.begins_column = marks.ends_column = true;
     marks.ends_group = column + 1 == columns;
     TRY(QueueColumn(plan, column, marks));
-    ForgetColumn(*plan, column);
+    for (const Slot& slot : plan->slots) ForgetSlot(slot, column);
   }
   return {};
 }
 
-// Parts that are done with, and pages that are: tasks hold what they need.
-void MergeRun::ForgetColumn(const GroupPlan& plan, uint32_t column) {
-  for (const Slot& slot : plan.slots) {
-    const auto found = cursors_.find({slot.part, column});
-    if (found == cursors_.end()) continue;
-    if (slot.end == inputs_.parts[slot.part].rows) {
-      cursors_.erase(found);
-    } else {
-      found->second->Forget(slot.end);
-    }
+// A part that is done with, or its pages that are: tasks hold what they need.
+void MergeRun::ForgetSlot(const Slot& slot, uint32_t column) {
+  const auto found = cursors_.find({slot.part, column});
+  if (found == cursors_.end()) return;
+  if (slot.end == inputs_.parts[slot.part].rows) {
+    cursors_.erase(found);
+  } else {
+    found->second->Forget(slot.end);
   }
 }
 
@@ -300,6 +298,11 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
       whole.pop_front();
     }
     ReadAhead(*rows);
+    for (size_t slot = 0; slot < end.size(); ++slot) {
+      if (begin[slot] < end[slot] && end[slot] == plan->slots[slot].end) {
+        ForgetSlot(plan->slots[slot], column);
+      }
+    }
     rows->begin = row;
     rows->end = stop;
     Output output;

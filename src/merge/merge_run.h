@@ -72,7 +72,7 @@ class MergeRun {
   std::shared_ptr<parquet::ValueFilter> FilterOf(const GroupPlan& plan, uint32_t column);
   ChunkCursor* CursorOf(uint32_t part, uint32_t column);
   void ReadAhead(const ColumnRows& rows);
-  void ForgetColumn(const GroupPlan& plan, uint32_t column);
+  void ForgetSlot(const Slot& slot, uint32_t column);
   void LetGo();
 
   Status Queue(Output output, std::function<void(Built&)> task);

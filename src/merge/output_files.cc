@@ -87,7 +87,7 @@ uint64_t OutputFiles::bytes_written() const {
 Status OutputFiles::OpenNext() {
   TRY(CheckFileCount(files_.size(), options_));
   std::string path = NumberedPath(path_, files_.size(), options_);
-  auto output = std::make_unique<parquet::OutputFile>(path);
+  auto output = std::make_unique<parquet::OutputFile>(path, options_.digests);
   TRY(output->Open());
   parquet::OutputFile* to = output.get();
   outputs_.push_back(std::move(output));

@@ -198,6 +198,9 @@ Status ChunkCursor::NextPage() {
       if (dictionary_ == nullptr) return Bad("has indices, but there is no dictionary");
       ref.dictionary = dictionary_;
       ref.dictionary_entries = dictionary_entries_;
+    } else if (dictionary_ != nullptr) {
+      // Writers that leave their dictionary do so for good: it goes with the pages before.
+      dictionary_ = dictionary_->Fresh(0, 0);
     }
     ref.page = HandleOf(header, body);
     if (ref.end > ref.begin) pages_.push_back(std::move(ref));

@@ -33,9 +33,10 @@ constexpr std::string_view kTempMark = ".varve-";
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path)
+OutputFile::OutputFile(const std::string& path, bool digested)
     : path_(path), directory_(std::filesystem::path(path).parent_path()) {
   if (directory_.empty()) directory_ = ".";
+  if (digested) hash_.emplace();
 }
 
 OutputFile::~OutputFile() {
@@ -68,7 +69,6 @@ Status OutputFile::Open() {
 // from there on, and where the file system refuses.
 Status OutputFile::WriteBlock(const Block& block) {
   std::string_view bytes(block.bytes.get(), block.size);
-  hash_.Add(bytes);
   auto leave_direct = [&] {
     ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) & ~O_DIRECT);
     direct_ = false;
@@ -121,6 +121,8 @@ OutputFile::Block OutputFile::NewBlock() {
 }
 
 Status OutputFile::HandOver() {
+  // Here, and not by the writer: it waits for the disk.
+  if (hash_) hash_->Add({block_.bytes.get(), block_.size});
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return handed_.size() < kBlocksMax; });
   if (block_.size > 0) handed_.push_back(std::exchange(block_, {}));
@@ -162,7 +164,7 @@ Status OutputFile::Complete(bool sync) {
   return {};
 }
 
-std::string OutputFile::Digest() const { return hash_.Text(); }
+std::string OutputFile::Digest() const { return hash_ ? hash_->Text() : ""; }
 
 void OutputFile::RemoveLeftovers(const std::string& path) {
   const OutputFile file(path);

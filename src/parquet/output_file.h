@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -20,7 +21,7 @@ namespace varve::parquet {
 
 class OutputFile {
  public:
-  explicit OutputFile(const std::string& path);
+  explicit OutputFile(const std::string& path, bool digested = false);
   ~OutputFile();  // without Publish nothing is left
   OutputFile(const OutputFile&) = delete;
 
@@ -32,8 +33,9 @@ class OutputFile {
   Status Append(std::string_view bytes);
   // All bytes are written; sync: and on the disk. No more can be appended.
   Status Complete(bool sync);
-  // Of all bytes, once they are written: "x" and 32 hex digits, XXH3 of 128 bits. As the bytes go
-  // past the page cache, reading them again for it would cost what writing them did.
+  // Of all bytes of a digested file, once they are written: "x" and 32 hex digits, XXH3 of 128
+  // bits. As the bytes go past the page cache, reading them again for it would cost what writing
+  // them did. Empty: it is not digested.
   std::string Digest() const;
   // Completes the file, if that is not done, and gives it its name. kConflict, OUTPUT_EXISTS: a
   // file has the name, and is not to be replaced.
@@ -64,8 +66,7 @@ class OutputFile {
   bool complete_ = false;
   bool direct_ = false;  // the writer's: past the page cache
   Block block_;          // the caller's
-  // The writer's; once the file is complete, the caller's.
-  Xxh3Stream hash_;
+  std::optional<Xxh3Stream> hash_;  // of the blocks handed over
   std::thread writer_;
 
   std::mutex mutex_;

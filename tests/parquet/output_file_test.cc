@@ -26,7 +26,7 @@ TEST(OutputFile, HasTheBytesThatItTookAndTheirDigest) {
     std::string bytes(size, '\0');
     for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 2'654'435'761u >> 13);
     const std::string path = directory.File(std::to_string(size));
-    OutputFile file(path);
+    OutputFile file(path, /*digested=*/true);
     ASSERT_TRUE(file.Open().ok());
     for (size_t at = 0; at < size; at += 700'001) {
       ASSERT_TRUE(file.Append(std::string_view(bytes).substr(at, 700'001)).ok());
