@@ -87,13 +87,6 @@ class NoteBatch {
     ++counts_.added;
   }
 
-  void CountLost(const KnownRow& known) {
-    WindowDelta& delta = deltas_[{known.ns_id, known.start_ms}];
-    --delta.files;
-    delta.bytes -= known.size;
-    delta.now_ms = now_ms_;
-  }
-
   // The same bytes as before.
   Status AddKnown(const Arrival& arrival, const std::string& state, int64_t ns_id) {
     if (state != "changed") {
@@ -124,7 +117,7 @@ class NoteBatch {
           "UPDATE window_sources SET state = 'changed', settled_ms = ?, why = 'replaced'"
           " WHERE key = ? AND etag = ?",
           {now_ms_, arrival.key, known.etag}));
-      CountLost(known);
+      deltas_[{known.ns_id, known.start_ms}].Lose(known.size, now_ms_);
       ++counts_.replaced;
     }
     return {};
@@ -137,7 +130,7 @@ class NoteBatch {
       TRY(session_.Execute("DELETE FROM window_sources WHERE key = ? AND etag = ?",
                            {arrival.key, known.etag}));
       if (known.state != "pending") continue;
-      CountLost(known);
+      deltas_[{known.ns_id, known.start_ms}].Lose(known.size, now_ms_);
       ++counts_.removed;
     }
     return {};

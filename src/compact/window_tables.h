@@ -39,6 +39,12 @@ struct WriterRow {
 
 // What came into a window or left it, to be written once a batch.
 struct WindowDelta {
+  void Lose(int64_t file_bytes, int64_t at_ms) {
+    --files;
+    bytes -= file_bytes;
+    now_ms = at_ms;
+  }
+
   int64_t files = 0, bytes = 0;
   int64_t added = 0;  // arrivals among the files
   int64_t now_ms = 0;

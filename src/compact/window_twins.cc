@@ -46,13 +46,6 @@ void AddLookalikes(size_t index, const Arrival& arrival, const std::vector<KeyRo
   }
 }
 
-void CountLost(const KeyRow& row, int64_t now_ms, WindowDeltas& deltas) {
-  WindowDelta& delta = deltas[{row.ns_id, row.start_ms}];
-  --delta.files;
-  delta.bytes -= row.size;
-  delta.now_ms = now_ms;
-}
-
 }  // namespace
 
 Result<std::vector<Lookalike>> WindowTracker::Lookalikes(std::span<const Arrival> arrivals) {
@@ -83,7 +76,8 @@ Status WindowTracker::NoteTwin(const Arrival& arrival, const std::string& conten
     // What waited under the key has been replaced, or is the twin.
     WindowDeltas deltas;
     for (const KeyRow& row : rows) {
-      if (row.state == "pending") CountLost(row, now_ms, deltas);
+      if (row.state != "pending") continue;
+      deltas[{row.ns_id, row.start_ms}].Lose(row.size, now_ms);
     }
     TRY(
         session.Execute("UPDATE window_sources SET state = 'changed', settled_ms = ?,"
