@@ -39,8 +39,9 @@ void Die(const varve::Error& error) {
 
 // Every page of the files; with `unpack` the work is to compress them again.
 void Add(const std::vector<std::string>& paths, bool unpack, Pages& pages) {
-  varve::merge::TaskPool pool(1);
-  auto opened = varve::merge::OpenInputs(paths, "", 64, pool);
+  const auto pool = varve::merge::TaskPool::Make(1);
+  if (!pool.ok()) Die(pool.error());
+  auto opened = varve::merge::OpenInputs(paths, "", 64, **pool);
   if (!opened.ok()) Die(opened.error());
   const InputSet inputs = std::move(*opened);
   for (const auto& part : inputs.parts) {

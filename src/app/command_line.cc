@@ -2,6 +2,7 @@
 // and 2 (the line or the configuration is wrong, nothing was tried).
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -17,12 +18,22 @@
 namespace varve::app {
 namespace {
 
+constexpr rlim_t kOpenFilesMax = 65'536;
+
 constexpr const char* kFooter = R"(Examples:
   varve serve --data ./varve-data --listen 127.0.0.1:8080
   varve ingest events.ndjson
   varve query --data ./varve-data 'SELECT type, count(*) FROM events GROUP BY 1'
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
+
+// As many as may be: the usual limit of 1,024 is there for select(), which nothing here calls.
+void AllowOpenFiles() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, kOpenFilesMax);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 // VARVE_CRASH=point:hit, before any thread starts.
 bool ArmCrashPoint() {
@@ -67,6 +78,7 @@ int RunCommandLine(int argc, char** argv) {
   ReserveStandardStreams();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the write
+  AllowOpenFiles();
   if (!ArmCrashPoint()) return kExitUsage;
   CLI::App root("varve: events in over HTTP, durable when acknowledged, answered by SQL");
   root.name("varve");

@@ -23,6 +23,7 @@ namespace {
 
 // Pages up to here are read whatever the memory limit.
 constexpr uint64_t kPageBytesMin = 64 << 20;
+constexpr uint32_t kOtherFiles = 16;  // of the process, that are open
 
 Status Check(const MergeOptions& options) {
   auto bad = [](const char* what) { return MakeError(ErrorKind::kInvalid, what); };
@@ -75,6 +76,15 @@ uint32_t OpenFilesMax(const MergeOptions& options) {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return options.open_files_max;
   const auto most = std::min<rlim_t>(limit.rlim_cur / 2, options.open_files_max);
   return static_cast<uint32_t>(std::max<rlim_t>(most, 1));
+}
+
+// All are open until they have their names.
+uint32_t OutputFilesMax(const MergeOptions& options) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return options.files_max;
+  const rlim_t others = OpenFilesMax(options) + kOtherFiles;
+  if (limit.rlim_cur <= others) return 1;
+  return static_cast<uint32_t>(std::min<rlim_t>(options.files_max, limit.rlim_cur - others));
 }
 
 class Merge {
@@ -200,10 +210,12 @@ Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const st
   TRY(Check(options));
   TRY(CheckAbsent(output, options));
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  TaskPool pool(options.threads > 0 ? options.threads : cores);
-  Merge merge(output, options, pool);
+  const auto pool = TRY(TaskPool::Make(options.threads > 0 ? options.threads : cores));
+  MergeOptions bounded = options;
+  bounded.files_max = OutputFilesMax(options);
+  Merge merge(output, bounded, *pool);
   auto done = merge.Run(inputs);
-  pool.Discard();  // its tasks refer to the merge
+  pool->Discard();  // its tasks refer to the merge
   if (!done.ok()) return merge.Explained(std::move(done).error());
   return done;
 }

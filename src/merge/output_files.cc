@@ -60,7 +60,7 @@ Status CheckFileCount(size_t files, const MergeOptions& options) {
   if (files < options.files_max) return {};
   return MakeError(ErrorKind::kExhausted, "TOO_MANY_FILES",
                    fmt::format("the output would be more than {} files: larger files or longer "
-                               "periods, or fewer inputs at a time",
+                               "periods, fewer inputs at a time, or more open files (ulimit -n)",
                                options.files_max));
 }
 

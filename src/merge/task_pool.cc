@@ -1,9 +1,18 @@
 #include "merge/task_pool.h"
 
+#include "core/thread.h"
+
 namespace varve::merge {
 
-TaskPool::TaskPool(unsigned threads) {
-  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+Result<std::unique_ptr<TaskPool>> TaskPool::Make(unsigned threads) {
+  std::unique_ptr<TaskPool> pool(new TaskPool);
+  while (pool->threads_.size() < threads) {
+    auto started = StartThread([to = pool.get()] { to->Work(); });
+    if (!started.ok() && pool->threads_.empty()) return std::move(started).error();
+    if (!started.ok()) break;
+    pool->threads_.push_back(std::move(*started));
+  }
+  return pool;
 }
 
 TaskPool::~TaskPool() {

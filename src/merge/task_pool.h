@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/result.h"
+
 namespace varve::merge {
 
 class TaskPool {
@@ -24,7 +26,8 @@ class TaskPool {
     bool done_ = false;  // under the pool's mutex
   };
 
-  explicit TaskPool(unsigned threads);
+  // Begins as many threads as are wanted, or as many as there are. kExhausted, NO_THREAD: none.
+  static Result<std::unique_ptr<TaskPool>> Make(unsigned threads);
   ~TaskPool();  // what has not begun is not run
   TaskPool(const TaskPool&) = delete;
 
@@ -40,6 +43,7 @@ class TaskPool {
     std::shared_ptr<Ticket> ticket;
     std::function<void()> run;
   };
+  TaskPool() = default;
   void Work();
 
   std::mutex mutex_;

@@ -16,6 +16,7 @@
 #include "core/crash_point.h"
 #include "core/huge_pages.h"
 #include "core/leftovers.h"
+#include "core/thread.h"
 
 namespace varve::parquet {
 
@@ -61,7 +62,7 @@ Status OutputFile::Open() {
   const mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(fd_, 0666 & ~mask);
-  writer_ = std::thread([this] { WriteBlocks(); });
+  writer_ = TRY(StartThread([this] { WriteBlocks(); }));
   return {};
 }
 
@@ -199,14 +200,14 @@ Status OutputFile::Name(bool replace) {
 
 Status OutputFile::Publish(bool sync, bool replace) {
   if (!complete_) TRY(Complete(sync));
+  // Before the rename: there may be no descriptor left for it.
+  const int fd = sync ? ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  if (sync && fd < 0) return ErrnoError(errno, "open " + directory_);
   kBeforeRename.Hit();
-  TRY(Name(replace));
-  if (!sync) return {};
-  const int fd = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool good = fd >= 0 && ::fsync(fd) == 0;
-  const int err = errno;
+  auto named = Name(replace);
+  if (named.ok() && sync && ::fsync(fd) != 0) named = ErrnoError(errno, "fsync " + directory_);
   if (fd >= 0) ::close(fd);
-  return good ? Status() : Status(ErrnoError(err, "fsync " + directory_));
+  return named;
 }
 
 }  // namespace varve::parquet

@@ -64,8 +64,8 @@ class OutputFile {
   std::string directory_, temp_;
   int fd_ = -1;
   bool complete_ = false;
-  bool direct_ = false;  // the writer's: past the page cache
-  Block block_;          // the caller's
+  bool direct_ = false;             // the writer's: past the page cache
+  Block block_;                     // the caller's
   std::optional<Xxh3Stream> hash_;  // of the blocks handed over
   std::thread writer_;
 

@@ -58,7 +58,8 @@ inline Status MoveColumn(const InputSet& inputs, uint32_t number, uint32_t colum
 
 // A Parquet file, whole or not: what its footer promises is found in its pages, or is an error.
 inline void FuzzMergeInput(std::string_view input) {
-  static TaskPool pool(1);
+  static const auto made = TaskPool::Make(1);
+  TaskPool& pool = **made;
   constexpr uint32_t kRowsMax = 1 << 12;  // of a part: more of them only take longer
   const FileInMemory file(input);
   auto opened = OpenInputs({file.path()}, "k", 4, pool);
