@@ -213,6 +213,10 @@ Result<std::vector<KeyColumn>> FindKeys(const InputSet& inputs, const std::vecto
     const auto at = inputs.ColumnNamed(key.column);
     if (!at.ok()) return Error(at.error()).Context("the key");
     const OutputColumn& column = inputs.columns[*at];
+    if (inputs.schema->Column(static_cast<int>(*at))->max_repetition_level() > 0) {
+      return MakeError(ErrorKind::kInvalid,
+                       "column " + key.column + " is in a list or a map: a row has not one of it");
+    }
     if (!HasOrder(column.shape, column.order)) {
       return MakeError(ErrorKind::kInvalid,
                        "column " + key.column + " is of a type that has no order");
