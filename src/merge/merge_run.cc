@@ -19,6 +19,7 @@ constexpr size_t kQueuedTasksMax = 256;
 constexpr size_t kTasksAfterPages = 3;
 constexpr uint32_t kCopyRowsMin = 16'384;
 constexpr uint32_t kRunRowsMin = 256;  // that a page may be copied from
+constexpr int64_t kTrimShare = 8;      // of the budget, for what is kept of large pages
 constexpr uint64_t kGroupBytesLeast = 16 << 20;
 // Output that is queued for each thread: enough that none waits while a plan is made.
 constexpr int64_t kAheadBytes = 8 << 20;
@@ -147,7 +148,7 @@ uint32_t MergeRun::PageRows(const GroupPlan& plan, uint32_t column, uint64_t* by
 
 Result<ColumnRows> MergeRun::RowsOf(const GroupPlan& plan, uint32_t column,
                                     const std::vector<uint32_t>& begin,
-                                    const std::vector<uint32_t>& end, bool trim) {
+                                    const std::vector<uint32_t>& end, int64_t trim_bytes) {
   ColumnRows rows;
   rows.plan = &plan;
   rows.column = &inputs_.columns[column];
@@ -158,7 +159,7 @@ Result<ColumnRows> MergeRun::RowsOf(const GroupPlan& plan, uint32_t column,
     if (begin[slot] == end[slot]) continue;
     ChunkCursor* cursor = CursorOf(plan.slots[slot].part, column);
     if (cursor == nullptr) continue;
-    rows.pages[slot] = TRY(cursor->Pages(begin[slot], end[slot], trim));
+    rows.pages[slot] = TRY(cursor->Pages(begin[slot], end[slot], trim_bytes));
     for (const PageRef& ref : rows.pages[slot]) {
       ref.page->Reserve();
       if (ref.dictionary != nullptr) ref.dictionary->Reserve();
@@ -210,9 +211,12 @@ void MergeRun::ForgetSlot(const Slot& slot, uint32_t column) {
   }
 }
 
-// Pages that the next row group needs too are read again then.
+// Pages that the next row group needs too are read again then. Not those of the column that is
+// being queued: its dictionaries would be read again for each of its pages.
 void MergeRun::LetGo() {
-  for (auto& [at, cursor] : cursors_) cursor->Unload();
+  for (auto& [at, cursor] : cursors_) {
+    if (at.second != queued_column_) cursor->Unload();
+  }
 }
 
 // Threads add values of several pages to one filter, which is held until its row group is.
@@ -225,6 +229,7 @@ std::shared_ptr<parquet::ValueFilter> MergeRun::FilterOf(const GroupPlan& plan, 
 
 Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
                              Output marks) {
+  queued_column_ = column;
   uint64_t bytes = 0;
   const uint32_t page_rows = PageRows(*plan, column, &bytes);
   std::vector<uint32_t> begin, end;
@@ -234,9 +239,11 @@ Status MergeRun::QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint3
   }
   marks.filter = FilterOf(*plan, column);
   const bool large = bytes > kOneTaskBytes;
-  const bool trim = static_cast<int64_t>(bytes) * 4 > budget_;
-  if (large) return QueuePages(plan, column, page_rows, trim, marks);
-  auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim)));
+  const bool tight = static_cast<int64_t>(bytes) * 4 > budget_;
+  const auto slots = static_cast<int64_t>(plan->slots.size());
+  const int64_t trim_bytes = tight ? budget_ / kTrimShare / slots + 1 : 0;
+  if (large) return QueuePages(plan, column, page_rows, trim_bytes, marks);
+  auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim_bytes)));
   rows->end = plan->rows;
   bool indices = limits_.dictionary_bytes_max > 0;
   for (const auto& pages : rows->pages) {
@@ -267,7 +274,7 @@ Result<std::deque<MergeRun::WholePage>> MergeRun::WholePages(const GroupPlan& pl
 }
 
 Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
-                            uint32_t page_rows, bool trim, Output marks) {
+                            uint32_t page_rows, int64_t trim_bytes, Output marks) {
   std::vector<uint32_t> begin;
   for (const Slot& slot : plan->slots) begin.push_back(slot.begin);
   // A task is queued some tasks after its pages are, or it would wait for the thread that reads
@@ -291,7 +298,7 @@ Status MergeRun::QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32
     if (!whole.empty()) stop = copied ? whole.front().end : std::min(stop, whole.front().begin);
     std::vector<uint32_t> end = begin;
     plan->Advance(row, stop, end);
-    auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim)));
+    auto rows = std::make_shared<ColumnRows>(TRY(RowsOf(*plan, column, begin, end, trim_bytes)));
     if (copied) {
       rows->whole_page = rows->pages[whole.front().slot].front().page.get();
       rows->whole_page->KeepBody();

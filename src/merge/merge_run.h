@@ -56,7 +56,7 @@ class MergeRun {
   Status QueueGroup(const std::shared_ptr<const GroupPlan>& plan);
   Status QueueColumn(const std::shared_ptr<const GroupPlan>& plan, uint32_t column, Output marks);
   Status QueuePages(const std::shared_ptr<const GroupPlan>& plan, uint32_t column,
-                    uint32_t page_rows, bool trim, Output marks);
+                    uint32_t page_rows, int64_t trim_bytes, Output marks);
   // Output rows that one page of an input has, which is copied.
   struct WholePage {
     uint32_t begin = 0, end = 0;
@@ -67,7 +67,7 @@ class MergeRun {
   Status QueueCopy(const GroupPlan& plan);
   Result<ColumnRows> RowsOf(const GroupPlan& plan, uint32_t column,
                             const std::vector<uint32_t>& begin, const std::vector<uint32_t>& end,
-                            bool trim);
+                            int64_t trim_bytes);
   uint32_t PageRows(const GroupPlan& plan, uint32_t column, uint64_t* bytes) const;
   std::shared_ptr<parquet::ValueFilter> FilterOf(const GroupPlan& plan, uint32_t column);
   ChunkCursor* CursorOf(uint32_t part, uint32_t column);
@@ -95,6 +95,7 @@ class MergeRun {
   KeyOrder order_;
   std::vector<SlotRun> runs_;  // of the plan that is being queued, where pages may be copied
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ChunkCursor>> cursors_;
+  uint32_t queued_column_ = 0;
   std::deque<Output> outputs_;
   parquet::PageFileWriter* writer_ = nullptr;
   uint64_t rows_written_ = 0, rows_copied_ = 0;

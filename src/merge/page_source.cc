@@ -196,10 +196,13 @@ Status ChunkCursor::NextPage() {
     ref.end = rows_seen_ += static_cast<uint32_t>(header.values);
     if (header.has_dictionary_indices()) {
       if (dictionary_ == nullptr) return Bad("has indices, but there is no dictionary");
+      if (auto held = left_dictionary_.lock()) dictionary_ = std::move(held);
+      left_dictionary_.reset();
       ref.dictionary = dictionary_;
       ref.dictionary_entries = dictionary_entries_;
-    } else if (dictionary_ != nullptr) {
+    } else if (dictionary_ != nullptr && left_dictionary_.expired()) {
       // Writers that leave their dictionary do so for good: it goes with the pages before.
+      left_dictionary_ = dictionary_;
       dictionary_ = dictionary_->Fresh(0, 0);
     }
     ref.page = HandleOf(header, body);
@@ -210,7 +213,21 @@ Status ChunkCursor::NextPage() {
   return {};
 }
 
-Result<std::vector<PageRef>> ChunkCursor::Pages(uint32_t begin, uint32_t end, bool trim) {
+// Rows [from, to) of the page at least: reading it again for each few rows would take forever.
+const PageRef& ChunkCursor::Trimmed(const PageRef& ref, uint32_t from, uint32_t to,
+                                    int64_t trim_bytes) {
+  if (trimmed_.page != nullptr && trimmed_.begin <= from && to <= trimmed_.end) return trimmed_;
+  const int64_t row_bytes = ref.page->memory_bytes() / (ref.end - ref.begin) + 1;
+  const auto rows =
+      static_cast<uint32_t>(std::clamp<int64_t>(trim_bytes / row_bytes, to - from, ref.end - from));
+  trimmed_ = ref;
+  trimmed_.begin = from;
+  trimmed_.end = from + rows;
+  trimmed_.page = ref.page->Fresh(from - ref.begin, trimmed_.end - ref.begin);
+  return trimmed_;
+}
+
+Result<std::vector<PageRef>> ChunkCursor::Pages(uint32_t begin, uint32_t end, int64_t trim_bytes) {
   Forget(begin);
   while (rows_seen_ < end) {
     TRY(NextPage());
@@ -220,14 +237,10 @@ Result<std::vector<PageRef>> ChunkCursor::Pages(uint32_t begin, uint32_t end, bo
   for (const PageRef& ref : pages_) {
     if (ref.begin >= end) break;
     if (ref.end <= begin) continue;
-    out.push_back(ref);
     const uint32_t from = std::max(begin, ref.begin), to = std::min(end, ref.end);
-    if (!trim || ref.page->memory_bytes() < kTrimBytes || to - from > (ref.end - ref.begin) / 2) {
-      continue;
-    }
-    out.back().page = ref.page->Fresh(from - ref.begin, to - ref.begin);
-    out.back().begin = from;
-    out.back().end = to;
+    const bool trim = trim_bytes > 0 && ref.page->memory_bytes() >= kTrimBytes &&
+                      to - from <= (ref.end - ref.begin) / 2;
+    out.push_back(trim ? Trimmed(ref, from, to, trim_bytes) : ref);
   }
   return out;
 }
@@ -243,15 +256,18 @@ Result<std::vector<PageRef>> ChunkCursor::Within(uint32_t begin, uint32_t end) {
 
 void ChunkCursor::Forget(uint32_t row) {
   while (!pages_.empty() && pages_.front().end <= row) pages_.pop_front();
+  if (trimmed_.end <= row) trimmed_ = {};
   if (row < inputs_.parts[part_].rows) return;
   small_.reset();
   dictionary_.reset();
 }
 
 void ChunkCursor::Unload() {
+  trimmed_ = {};
   for (PageRef& ref : pages_) ref.page = ref.page->Fresh(0, 0);
   if (dictionary_ == nullptr) return;
   dictionary_ = dictionary_->Fresh(0, 0);
+  left_dictionary_.reset();
   for (PageRef& ref : pages_) {
     if (ref.dictionary != nullptr) ref.dictionary = dictionary_;
   }
@@ -261,6 +277,7 @@ int64_t ChunkCursor::held_bytes() const {
   int64_t bytes = dictionary_ == nullptr ? 0 : dictionary_->memory_bytes();
   if (small_ != nullptr) bytes += static_cast<int64_t>(small_->size());
   for (const PageRef& ref : pages_) bytes += ref.page->memory_bytes();
+  if (trimmed_.page != nullptr) bytes += trimmed_.page->memory_bytes();
   return bytes;
 }
 

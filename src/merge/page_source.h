@@ -92,9 +92,10 @@ class ChunkCursor {
   // column is an output column, which the part's files have.
   ChunkCursor(const InputSet& inputs, MemoryGauge& gauge, uint32_t part, uint32_t column);
 
-  // The pages that have rows of [begin, end), and no more those that end before `begin`.
-  // With trim, a page of which little is needed keeps only that.
-  Result<std::vector<PageRef>> Pages(uint32_t begin, uint32_t end, bool trim);
+  // The pages that have rows of [begin, end), and no more those that end before `begin`. Of a large
+  // page of which little is needed only that is kept, and what comes next, up to trim_bytes; 0:
+  // all of it.
+  Result<std::vector<PageRef>> Pages(uint32_t begin, uint32_t end, int64_t trim_bytes);
   // Those that have rows of [begin, end) only. All stay to be asked for.
   Result<std::vector<PageRef>> Within(uint32_t begin, uint32_t end);
   // Pages that end at this row or before are not asked for again.
@@ -105,6 +106,7 @@ class ChunkCursor {
 
  private:
   Status NextPage();
+  const PageRef& Trimmed(const PageRef& ref, uint32_t from, uint32_t to, int64_t trim_bytes);
   Result<parquet::PageHeader> ReadHeader();
   Result<parquet::PageHeader> ReadHeaderAt(uint64_t at);
   parquet::PageReading Reading() const;
@@ -126,8 +128,10 @@ class ChunkCursor {
   uint32_t pages_seen_ = 0;
   uint32_t rows_seen_ = 0;
   std::shared_ptr<PageHandle> dictionary_;
+  std::weak_ptr<PageHandle> left_dictionary_;  // the same, while pages before plain ones have it
   uint32_t dictionary_entries_ = 0;
   std::deque<PageRef> pages_;
+  PageRef trimmed_;  // of the first page, what was kept of it last; or none
 };
 
 }  // namespace varve::merge
