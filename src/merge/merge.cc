@@ -78,6 +78,15 @@ uint32_t OpenFilesMax(const MergeOptions& options) {
   return static_cast<uint32_t>(std::max<rlim_t>(most, 1));
 }
 
+// Encoders of high levels have tens of megabytes for each thread, beside its pages.
+unsigned ThreadsOf(const MergeOptions& options) {
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  const unsigned wanted = options.threads > 0 ? options.threads : cores;
+  const auto encoder = static_cast<int64_t>(parquet::EncoderBytes(options.codec));
+  const int64_t most = encoder == 0 ? wanted : std::max<int64_t>(1, PageBudget(options) / encoder);
+  return static_cast<unsigned>(std::min<int64_t>(wanted, most));
+}
+
 // All are open until they have their names.
 uint32_t OutputFilesMax(const MergeOptions& options) {
   rlimit limit{};
@@ -209,8 +218,7 @@ Result<MergeSummary> MergeFiles(const std::vector<std::string>& inputs, const st
                                 const MergeOptions& options) {
   TRY(Check(options));
   TRY(CheckAbsent(output, options));
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  const auto pool = TRY(TaskPool::Make(options.threads > 0 ? options.threads : cores));
+  const auto pool = TRY(TaskPool::Make(ThreadsOf(options)));
   MergeOptions bounded = options;
   bounded.files_max = OutputFilesMax(options);
   Merge merge(output, bounded, *pool);

@@ -31,6 +31,7 @@ constexpr Name kNames[] = {
 };
 
 constexpr int kZstdLevel = 1;
+constexpr int kZstdLargeLevel = 6;  // from it on tables have megabytes
 
 // ZSTD_fast looks for a match at each place, and one more for each of this: level -1 and below.
 // They leave literals as they are, which triples what random identifiers take; here they do not.
@@ -106,6 +107,13 @@ size_t CompressedBytesMax(const CodecChoice& choice, size_t size) {
   const auto codec = MakeCodec(choice.codec, arrow::util::kUseDefaultCompressionLevel);
   if (!codec.ok()) return 0;  // Compress says why
   return static_cast<size_t>((*codec)->MaxCompressedLen(static_cast<int64_t>(size), nullptr));
+}
+
+size_t EncoderBytes(const CodecChoice& choice) {
+  if (choice.codec == arrow::Compression::BROTLI) return size_t{40} << 20;
+  const bool large = choice.codec == arrow::Compression::ZSTD && choice.has_level &&
+                     choice.level >= kZstdLargeLevel;
+  return large ? size_t{16} << 20 : 0;
 }
 
 Result<size_t> Compress(const CodecChoice& choice, PageContent content,

@@ -26,6 +26,8 @@ bool IsParquetCodec(const CodecChoice& codec);
 
 // `to` has room for CompressedBytesMax; returns the bytes that were written.
 size_t CompressedBytesMax(const CodecChoice& choice, size_t size);
+// About what a thread that compresses has beside its pages, where that is much.
+size_t EncoderBytes(const CodecChoice& choice);
 // LZ4 and Snappy store a page that they would hardly make smaller. zstd without a level is level 1,
 // in longer steps over byte arrays: a sixth less time there, some 3 % more bytes.
 Result<size_t> Compress(const CodecChoice& choice, PageContent content,
