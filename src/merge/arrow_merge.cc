@@ -22,7 +22,7 @@ class ArrowMerge {
   Status Move(const GroupPlan& plan) {
     std::vector<std::unique_ptr<arrow::ArrayBuilder>> builders;
     for (const auto& field : output_.schema()->fields()) {
-      auto builder = arrow::MakeBuilder(field->type());
+      auto builder = arrow::MakeBuilder(field->type(), RowMemory());
       TRY(FromArrow(builder.status(), "column " + field->name(), ErrorKind::kInvalid));
       builders.push_back(std::move(*builder));
     }
@@ -45,8 +45,8 @@ class ArrowMerge {
     for (const Slot& slot : plan.slots) {
       if (slot.end == inputs_.parts[slot.part].rows) readers_.erase(slot.part);
     }
-    return output_.Write(*arrow::RecordBatch::Make(output_.schema(), plan.rows, columns),
-                         plan.begins_period);
+    builders.clear();
+    return output_.Write(std::move(columns), plan.begins_period);
   }
 
  private:
@@ -91,8 +91,8 @@ Result<std::vector<MergedFile>> MergeByArrow(const InputSet& inputs,
     limits.rows_max =
         static_cast<uint32_t>(std::min<uint64_t>(limits.rows_max, options.file_rows_max));
   }
-  // A row group is in memory twice: as Arrow's columns and as its writer's pages.
-  limits.bytes_max = std::min(options.group_bytes_max, options.memory_bytes_max / 8);
+  // A row group is in memory as columns that grow by doubling, beside its readers' pages.
+  limits.bytes_max = std::min(options.group_bytes_max, options.memory_bytes_max / 12);
   limits.may_copy.assign(inputs.parts.size(), false);
   KeyOrder order(inputs, keys, gauge, limits, TRY(KeySplit::Make(inputs, keys, options.split_us)));
   TRY(order.Start(pool));

@@ -45,6 +45,7 @@ void ArrowOutput::EnableFilters(pq::WriterProperties::Builder& builder) const {
 std::shared_ptr<pq::WriterProperties> ArrowOutput::Properties() const {
   pq::WriterProperties::Builder builder;
   builder.created_by("varve")
+      ->memory_pool(RowMemory())
       ->compression(static_cast<arrow::Compression::type>(options_.codec.codec))
       ->version(pq::ParquetVersion::PARQUET_2_6)
       ->data_pagesize(options_.page_bytes)
@@ -89,7 +90,7 @@ Status ArrowOutput::OpenNext() {
         std::static_pointer_cast<pq::schema::GroupNode>(inputs_.schema->schema_root());
     file = pq::ParquetFileWriter::Open(stream_, root, Properties(), Metadata());
   }));
-  TRY(FromArrow(pq::arrow::FileWriter::Make(arrow::default_memory_pool(), std::move(file), schema_,
+  TRY(FromArrow(pq::arrow::FileWriter::Make(RowMemory(), std::move(file), schema_,
                                             pq::default_arrow_writer_properties(), &writer_),
                 "begin " + path));
   files_.emplace_back().path = std::move(path);
@@ -107,8 +108,8 @@ Status ArrowOutput::CloseLast() {
   return {};
 }
 
-Status ArrowOutput::Write(const arrow::RecordBatch& rows, bool begins_period) {
-  const auto count = static_cast<uint64_t>(rows.num_rows());
+Status ArrowOutput::Write(std::vector<std::shared_ptr<arrow::Array>> columns, bool begins_period) {
+  const auto count = static_cast<uint64_t>(columns.front()->length());
   if (writer_ != nullptr) {
     const auto bytes = static_cast<uint64_t>(*stream_->Tell());
     if (begins_period || IsFull(files_.back(), bytes, count, options_)) TRY(CloseLast());
@@ -116,8 +117,12 @@ Status ArrowOutput::Write(const arrow::RecordBatch& rows, bool begins_period) {
   if (writer_ == nullptr) TRY(OpenNext());
   files_.back().rows += count;
   ++files_.back().row_groups;
-  auto written = FromArrow(writer_->NewBufferedRowGroup(), "begin a row group");
-  if (written.ok()) written = FromArrow(writer_->WriteRecordBatch(rows), "write rows");
+  auto written = FromArrow(writer_->NewRowGroup(), "begin a row group");
+  for (auto& column : columns) {
+    if (!written.ok()) break;
+    written = FromArrow(writer_->WriteColumnChunk(*column), "write rows");
+    column.reset();
+  }
   if (!stream_->error().ok()) return stream_->error();
   return written;
 }

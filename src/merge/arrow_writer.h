@@ -30,8 +30,8 @@ class ArrowOutput {
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
   // The columns as rows are carried.
   Status Open();
-  // A row group.
-  Status Write(const arrow::RecordBatch& rows, bool begins_period);
+  // A row group, of the schema's columns: each is let go once it is written.
+  Status Write(std::vector<std::shared_ptr<arrow::Array>> columns, bool begins_period);
   Status Finish();
   const std::vector<MergedFile>& files() const { return files_; }
 

@@ -1,5 +1,6 @@
 #include "merge/merge.h"
 
+#include <malloc.h>
 #include <parquet/schema.h>
 #include <sys/resource.h>
 
@@ -96,6 +97,9 @@ uint32_t OutputFilesMax(const MergeOptions& options) {
   return static_cast<uint32_t>(std::min<rlim_t>(options.files_max, limit.rlim_cur - others));
 }
 
+// What Arrow's rows were in would stay, beside what is next.
+void ReleaseFreedMemory() { ::malloc_trim(0); }
+
 class Merge {
  public:
   Merge(const std::string& output, const MergeOptions& options, TaskPool& pool)
@@ -152,19 +156,15 @@ class Merge {
       TRY(SortFile(*set_, keys_, file, temp_, options_, paths));
       ++summary_.files_sorted;
     }
-    return summary_.files_sorted == 0 ? Status() : Open(paths);
+    if (summary_.files_sorted == 0) return {};
+    ReleaseFreedMemory();
+    return Open(paths);
   }
 
   Status MergeGroups(const std::vector<std::pair<uint32_t, uint32_t>>& groups) {
     std::vector<std::string> paths;
-    MergeOptions inner = options_;
-    inner.codec = *parquet::ParseCodec("lz4");
-    inner.file_rows_max = inner.file_bytes_max = 0;
-    inner.split_us = 0;
-    inner.sync = inner.digests = false;
-    inner.bloom_columns.clear();
-    inner.unsorted = Unsorted::kRefuse;
-    inner.progress = nullptr;
+    // Arrow's readers have a page of each column.
+    const MergeOptions inner = TemporaryOptions(options_, /*small_pages=*/set_->nested);
     for (const auto& [first, last] : groups) {
       std::vector<std::string> inputs;
       for (uint32_t file = first; file < last; ++file) inputs.push_back(set_->files->path(file));
@@ -177,6 +177,7 @@ class Merge {
       merge.rule_.timestamps.like = set_->schema;
       TRY(merge.Open(inputs));
       TRY(merge.MergeAll());
+      ReleaseFreedMemory();
     }
     return Open(paths);
   }

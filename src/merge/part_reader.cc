@@ -65,7 +65,7 @@ Status CheckInt96(pq::ColumnReader& column, TimestampUnit unit) {
 Status PartReader::Open() {
   input_ = std::make_shared<ArrowInput>(*inputs_.files, part_.file);
   pq::arrow::FileReaderBuilder builder;
-  pq::ReaderProperties properties = pq::default_reader_properties();
+  pq::ReaderProperties properties(RowMemory());
   properties.enable_buffered_stream();
   properties.set_page_checksum_verification(true);
   auto status = builder.Open(input_, properties);
@@ -78,7 +78,7 @@ Status PartReader::Open() {
     arrow_properties.set_coerce_int96_timestamp_unit(ArrowUnit(*unit));
     int96.push_back(i);
   }
-  builder.properties(arrow_properties);
+  builder.properties(arrow_properties)->memory_pool(RowMemory());
   status = builder.Build(&reader_);
   if (!status.ok()) return Bad(status);
   for (const size_t column : int96) TRY(CheckTimes(column));

@@ -1,19 +1,23 @@
 #include "merge/passes.h"
 
 #include <algorithm>
-#include <set>
+
+#include "parquet/codec.h"
 
 namespace varve::merge {
 
 namespace {
 
 // Of the memory limit: what the program, the output's blocks and freed pages take.
-constexpr int64_t kOtherBytes = 144 << 20;
+constexpr int64_t kOtherBytes = 152 << 20;
 constexpr int64_t kBudgetMin = 16 << 20;
 // A page that is larger is cut to the rows that are needed.
 constexpr int64_t kPageGuess = 2 << 20;
 constexpr int64_t kFileOverhead = 64 << 10;
-constexpr uint32_t kFilesMin = 8;  // of a group
+constexpr uint32_t kSmallPageBytes = 256 << 10;
+constexpr uint32_t kFilesMin = 8, kNestedFilesMin = 2;  // of a group, whatever they take
+// Arrow's reader has a page as it is compressed, as it is, and as a batch's values.
+constexpr int64_t kNestedCopies = 3;
 
 // A file whose rows are being merged: the pages of one column at a time, and its keys; Arrow's
 // reader has all columns' pages.
@@ -34,7 +38,7 @@ int64_t CostOf(const InputSet& inputs, uint32_t file, uint32_t key) {
             : std::min<int64_t>(
                   2 * static_cast<int64_t>(part.chunks[static_cast<size_t>(chunk)].uncompressed),
                   kPageGuess);
-    most = std::max(most, (inputs.nested ? sum : largest) + keys);
+    most = std::max(most, (inputs.nested ? kNestedCopies * sum : largest) + keys);
   }
   return most + kFileOverhead;
 }
@@ -117,6 +121,22 @@ int64_t PageBudget(const MergeOptions& options) {
   return std::max(kBudgetMin, static_cast<int64_t>(options.memory_bytes_max) - kOtherBytes);
 }
 
+MergeOptions TemporaryOptions(const MergeOptions& options, bool small_pages) {
+  MergeOptions out = options;
+  out.codec = *parquet::ParseCodec("lz4");
+  out.file_rows_max = out.file_bytes_max = 0;
+  out.split_us = 0;
+  out.sync = out.digests = false;
+  out.bloom_columns.clear();
+  out.unsorted = Unsorted::kRefuse;
+  out.progress = nullptr;
+  if (small_pages) {
+    out.page_bytes = std::min(out.page_bytes, kSmallPageBytes);
+    out.dictionary_bytes_max = std::min(out.dictionary_bytes_max, kSmallPageBytes);
+  }
+  return out;
+}
+
 std::vector<std::pair<uint32_t, uint32_t>> PassGroups(const InputSet& inputs, const KeyColumn& key,
                                                       const MergeOptions& options) {
   const auto files = static_cast<uint32_t>(inputs.files->size());
@@ -126,10 +146,11 @@ std::vector<std::pair<uint32_t, uint32_t>> PassGroups(const InputSet& inputs, co
     for (Range& range : ranges) range.min = range.max = nullptr;
   }
   const int64_t budget = PageBudget(options) / 4 * 3;
+  const uint32_t files_min = inputs.nested ? kNestedFilesMin : kFilesMin;
   std::vector<std::pair<uint32_t, uint32_t>> groups;
   for (uint32_t first = 0; first < files;) {
     uint32_t last = files;
-    while (last - first > kFilesMin && PeakCost(ranges, first, last, key) > budget) {
+    while (last - first > files_min && PeakCost(ranges, first, last, key) > budget) {
       last = first + (last - first) / 2;
     }
     groups.emplace_back(first, last);

@@ -78,7 +78,7 @@ ArrayResult CastTo(const arrow::ArrayData& data, const std::shared_ptr<arrow::Da
 
 // Of zeroes.
 Result<std::shared_ptr<arrow::Buffer>> BytesFor(int64_t bytes) {
-  auto made = arrow::AllocateBuffer(bytes);
+  auto made = arrow::AllocateBuffer(bytes, RowMemory());
   if (!made.ok()) return MakeError(ErrorKind::kExhausted, made.status().message());
   std::shared_ptr<arrow::Buffer> buffer = std::move(*made);
   std::fill_n(buffer->mutable_data(), bytes, uint8_t{0});
@@ -290,6 +290,8 @@ Status FromArrow(const arrow::Status& status, std::string_view doing, ErrorKind 
   return MakeError(kind, std::string(doing) + ": " + status.message());
 }
 
+arrow::MemoryPool* RowMemory() { return arrow::system_memory_pool(); }
+
 Result<std::shared_ptr<arrow::Schema>> RowSchema(const pq::SchemaDescriptor& schema) {
   std::shared_ptr<arrow::Schema> out;
   arrow::Status made;
@@ -303,7 +305,7 @@ Result<std::shared_ptr<arrow::Schema>> RowSchema(const pq::SchemaDescriptor& sch
 }
 
 ArrayResult NullRows(const std::shared_ptr<arrow::DataType>& type, int64_t length) {
-  auto nulls = arrow::MakeArrayOfNull(type, length);
+  auto nulls = arrow::MakeArrayOfNull(type, length, RowMemory());
   if (!nulls.ok()) return MakeError(ErrorKind::kExhausted, nulls.status().message());
   auto out = (*nulls)->data()->Copy();
   if (type->id() != arrow::Type::STRUCT) return out;

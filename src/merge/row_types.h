@@ -19,6 +19,9 @@ namespace varve::merge {
 Status FromArrow(const arrow::Status& status, std::string_view doing,
                  ErrorKind kind = ErrorKind::kInternal);
 
+// For rows on their way. Arrow's own pool keeps what is freed, tens of megabytes beyond any limit.
+arrow::MemoryPool* RowMemory();
+
 // One field for each of the schema's.
 Result<std::shared_ptr<arrow::Schema>> RowSchema(const ::parquet::SchemaDescriptor& schema);
 

@@ -5,8 +5,8 @@
 #include "merge/arrow_writer.h"
 #include "merge/key_cursor.h"
 #include "merge/part_reader.h"
+#include "merge/passes.h"
 #include "merge/row_types.h"
-#include "parquet/codec.h"
 #include "parquet/try_parquet.h"
 
 namespace varve::merge {
@@ -14,7 +14,7 @@ namespace varve::merge {
 namespace {
 
 // A piece is in memory as keys, as Arrow's columns, sorted, and as its writer's pages.
-constexpr uint64_t kPieceShare = 12;
+constexpr uint64_t kPieceShare = 16;
 constexpr size_t kRowOverhead = 64;
 
 // Consecutive rows of a part, and their keys.
@@ -40,13 +40,11 @@ class FileSorter {
  public:
   FileSorter(const InputSet& inputs, const std::vector<KeyColumn>& keys, TempFiles& temp,
              const MergeOptions& options, std::vector<std::string>& written)
-      : inputs_(inputs), keys_(keys), temp_(temp), options_(options), written_(written) {
-    options_.codec = *parquet::ParseCodec("lz4");
-    options_.file_rows_max = options_.file_bytes_max = 0;
-    options_.split_us = 0;
-    options_.sync = false;
-    options_.bloom_columns.clear();
-  }
+      : inputs_(inputs),
+        keys_(keys),
+        temp_(temp),
+        options_(TemporaryOptions(options, /*small_pages=*/true)),
+        written_(written) {}
 
   Status Sort(uint32_t file) {
     MemoryGauge gauge{0};
@@ -92,10 +90,9 @@ class FileSorter {
     for (int i = 0; i < output.schema()->num_fields(); ++i) {
       columns.push_back(TRY(Reordered(batches, i, places, order)));
     }
+    batches.clear();
     written_.push_back(path);
-    TRY(output.Write(
-        *arrow::RecordBatch::Make(output.schema(), static_cast<int64_t>(order.size()), columns),
-        false));
+    TRY(output.Write(std::move(columns), false));
     piece = {};
     return output.Finish();
   }
@@ -106,7 +103,8 @@ class FileSorter {
       const std::vector<uint32_t>& order) {
     std::vector<arrow::ArraySpan> spans;
     for (const auto& batch : batches) spans.emplace_back(*batch->column_data(column));
-    auto builder = arrow::MakeBuilder(batches.front()->schema()->field(column)->type());
+    auto builder =
+        arrow::MakeBuilder(batches.front()->schema()->field(column)->type(), RowMemory());
     TRY(FromArrow(builder.status(), "sort rows", ErrorKind::kInvalid));
     for (const uint32_t row : order) {
       const auto [batch, at] = places[row];
@@ -120,7 +118,7 @@ class FileSorter {
   const InputSet& inputs_;
   const std::vector<KeyColumn>& keys_;
   TempFiles& temp_;
-  MergeOptions options_;
+  const MergeOptions options_;
   std::vector<std::string>& written_;
 };
 

@@ -234,6 +234,9 @@ def test_what_cannot_be_merged_is_said_and_leaves_nothing(tmp_path):
     assert code == 1 and str(bad) in said
     code, said = merge([good], output, "--key", "nothing")
     assert code == 1 and "nothing" in said
+    pyarrow.parquet.write_table(pyarrow.table({"l": [[1], [2, 3]]}), bad)
+    code, said = merge([bad], output, "--key", "l.list.element")
+    assert code == 1 and "in a list" in said
     code, said = merge([good], output, "--key", "ts:sideways")
     assert code == 1 and "no column ts:sideways" in said  # a name may have colons
     pyarrow.parquet.write_table(table(rng, 50).sort_by([("ts", "descending")]), bad)
@@ -347,3 +350,53 @@ def test_large_values_of_a_dictionary_stay_within_memory(tmp_path, column):
     seen = duckdb.sql(f"SELECT count(*), count(DISTINCT {column}), max(length({column})) "
                       f"FROM '{tmp_path}/out.parquet'").fetchone()
     assert seen == (200_000, 40, 20_005)
+
+
+def peak_mib(inputs, output, *options):
+    """Of a merge that succeeds. A child's peak begins with this process's, so another is between."""
+    watch = ("import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); "
+             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024); sys.exit(code)")
+    done = subprocess.run(["python3", "-c", watch, BINARY, "merge", "-q", "--no-sync", *options,
+                           *map(str, inputs), "-o", str(output)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("shape", ["lists", "unsorted"])
+def test_rows_that_arrow_moves_stay_within_memory(tmp_path, shape):
+    """Some 150 MB as values, 1 MB of each column at a time in a reader's pages."""
+    rng = random.Random(8)
+    pool = [rng.randbytes(150).hex() for _ in range(5000)]
+    inputs, rows = [], 40_000
+    for number in range(10):
+        times = [row * 10 + number for row in range(rows)]
+        if shape == "unsorted":
+            rng.shuffle(times)
+        columns = {"ts": times, **{f"t{i}": rng.choices(pool, k=rows) for i in range(3)}}
+        if shape == "lists":
+            columns["l"] = [[time, number] for time in times]
+        inputs.append(tmp_path / f"{number}.parquet")
+        pyarrow.parquet.write_table(pyarrow.table(columns), inputs[-1], compression="lz4")
+    output = tmp_path / "out.parquet"
+    assert peak_mib(inputs, output, "--key", "ts", "--unsorted", "sort") <= 256
+    seen = duckdb.sql(f"SELECT count(*), count(DISTINCT ts), max(ts) FROM '{output}'").fetchone()
+    assert seen == (10 * rows, 10 * rows, 10 * rows - 1)
+    assert polars.read_parquet(output, columns=["ts"])["ts"].is_sorted()
+
+
+def test_more_output_files_than_the_soft_limit_of_open_files(tmp_path):
+    source = tmp_path / "in.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"k": list(range(300))}), source, row_group_size=300)
+    command = [BINARY, "merge", "-q", "--no-sync", "--key", "k", "--file-rows", "1", source,
+               "-o", tmp_path / "out.parquet"]
+
+    def run(soft, hard):
+        return subprocess.run(command, capture_output=True, text=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+
+    refused = run(128, 128)
+    assert refused.returncode == 1 and "ulimit -n" in refused.stderr
+    assert list(tmp_path.iterdir()) == [source]
+    done = run(128, 4096)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.iterdir())) == 301
