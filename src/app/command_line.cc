@@ -18,7 +18,7 @@
 namespace varve::app {
 namespace {
 
-constexpr rlim_t kOpenFilesMax = 65'536;
+constexpr rlim_t kOpenFilesWanted = 65'536;
 
 constexpr const char* kFooter = R"(Examples:
   varve serve --data ./varve-data --listen 127.0.0.1:8080
@@ -27,11 +27,11 @@ constexpr const char* kFooter = R"(Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
 
-// As many as may be: the usual limit of 1,024 is there for select(), which nothing here calls.
+// More than the usual 1,024, which is there for select(): nothing here calls it.
 void AllowOpenFiles() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, kOpenFilesMax);
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kOpenFilesWanted));
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 

@@ -59,7 +59,7 @@ Status KeyCursor::LoadBlock() {
   for (Column& column : columns_) {
     pages.emplace_back();
     if (column.chunk == nullptr) continue;
-    column.held = TRY(column.chunk->Pages(row_, row_ + 1, false));
+    column.held = TRY(column.chunk->Pages(row_, row_ + 1, /*trim_bytes=*/0));
     const PageRef& ref = column.held.front();
     pages.back().page = TRY(ref.page->Get());
     if (ref.dictionary != nullptr) pages.back().dictionary = TRY(ref.dictionary->Get());

@@ -71,11 +71,14 @@ Status ChooseFilters(const std::vector<std::string>& names, InputSet& inputs) {
   return {};
 }
 
+rlim_t FilesOfProcess() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
 // Other files of the process need some, too.
 uint32_t OpenFilesMax(const MergeOptions& options) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return options.open_files_max;
-  const auto most = std::min<rlim_t>(limit.rlim_cur / 2, options.open_files_max);
+  const auto most = std::min<rlim_t>(FilesOfProcess() / 2, options.open_files_max);
   return static_cast<uint32_t>(std::max<rlim_t>(most, 1));
 }
 
@@ -90,11 +93,9 @@ unsigned ThreadsOf(const MergeOptions& options) {
 
 // All are open until they have their names.
 uint32_t OutputFilesMax(const MergeOptions& options) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return options.files_max;
-  const rlim_t others = OpenFilesMax(options) + kOtherFiles;
-  if (limit.rlim_cur <= others) return 1;
-  return static_cast<uint32_t>(std::min<rlim_t>(options.files_max, limit.rlim_cur - others));
+  const rlim_t all = FilesOfProcess(), others = OpenFilesMax(options) + kOtherFiles;
+  const rlim_t left = all > others ? all - others : 1;
+  return static_cast<uint32_t>(std::min<rlim_t>(options.files_max, left));
 }
 
 // What Arrow's rows were in would stay, beside what is next.

@@ -131,7 +131,7 @@ class ChunkCursor {
   std::weak_ptr<PageHandle> left_dictionary_;  // the same, while pages before plain ones have it
   uint32_t dictionary_entries_ = 0;
   std::deque<PageRef> pages_;
-  PageRef trimmed_;  // of the first page, what was kept of it last; or none
+  PageRef trimmed_;  // what was kept of a large page last, or none
 };
 
 }  // namespace varve::merge

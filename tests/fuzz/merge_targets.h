@@ -44,7 +44,7 @@ inline Status MoveColumn(const InputSet& inputs, uint32_t number, uint32_t colum
   bool indices = true;
   if (inputs.layout(inputs.parts[number]).chunk_of[column] >= 0) {
     ChunkCursor cursor(inputs, gauge, number, column);
-    rows.pages[0] = TRY(cursor.Pages(0, plan.rows, false));
+    rows.pages[0] = TRY(cursor.Pages(0, plan.rows, /*trim_bytes=*/0));
     for (const PageRef& ref : rows.pages[0]) indices = indices && ref.dictionary != nullptr;
   }
   PageLimits limits;

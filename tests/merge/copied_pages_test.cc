@@ -17,6 +17,7 @@
 #include <set>
 
 #include "core/bytes.h"
+#include "merge/chunk_pages.h"
 #include "merge/random_tables.h"
 #include "parquet/codec.h"
 #include "parquet/crc32.h"
@@ -93,29 +94,23 @@ class CopiedPagesTest : public ::testing::Test {
   // All pages of a chunk have checksums; the page index and the metadata's sizes are theirs.
   void ExpectChecked(const std::string& file, const pq::ColumnChunkMetaData& chunk,
                      const pq::OffsetIndex& index) {
-    auto at = static_cast<size_t>(chunk.has_dictionary_page() ? chunk.dictionary_page_offset()
-                                                              : chunk.data_page_offset());
-    const size_t end = at + static_cast<size_t>(chunk.total_compressed_size());
     EXPECT_FALSE(chunk.has_index_page());  // some readers take the least offset for the begin
     int64_t uncompressed = 0;
     size_t data_pages = 0;
     std::map<std::pair<bool, int>, int> encodings, said;  // by whether of data, encoding: pages
-    while (at < end) {
-      const auto* bytes = reinterpret_cast<const uint8_t*>(file.data());
-      const auto header = parquet::ParsePageHeader({bytes + at, end - at});
-      ASSERT_TRUE(header.ok()) << header.error().message;
-      ASSERT_TRUE(header->crc);
-      const auto size = static_cast<size_t>(header->compressed_bytes);
-      EXPECT_EQ(parquet::PageCrc32(bytes + at + header->header_bytes, size), *header->crc);
-      ++encodings[{header->is_data(), header->encoding}];
-      if (header->is_data()) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(file.data());
+    ForEachPage(file, chunk, [&](const parquet::PageHeader& header, size_t at) {
+      ASSERT_TRUE(header.crc);
+      const auto size = static_cast<size_t>(header.compressed_bytes);
+      EXPECT_EQ(parquet::PageCrc32(bytes + at + header.header_bytes, size), *header.crc);
+      ++encodings[{header.is_data(), header.encoding}];
+      if (header.is_data()) {
         EXPECT_EQ(index.page_locations().at(data_pages).offset, static_cast<int64_t>(at));
         EXPECT_EQ(index.page_locations().at(data_pages++).compressed_page_size,
-                  static_cast<int64_t>(header->header_bytes + size));
+                  static_cast<int64_t>(header.header_bytes + size));
       }
-      uncompressed += static_cast<int64_t>(header->header_bytes) + header->uncompressed_bytes;
-      at += header->header_bytes + size;
-    }
+      uncompressed += static_cast<int64_t>(header.header_bytes) + header.uncompressed_bytes;
+    });
     for (const pq::PageEncodingStats& stats : chunk.encoding_stats()) {
       said[{stats.page_type != pq::PageType::DICTIONARY_PAGE, stats.encoding}] += stats.count;
     }
@@ -194,19 +189,13 @@ class LongRunsTest : public CopiedPagesTest {
   static std::multiset<std::string> Pages(const std::string& path, int column) {
     std::multiset<std::string> pages;
     const std::string file = BytesOf(path);
-    const auto* bytes = reinterpret_cast<const uint8_t*>(file.data());
     const auto footer = pq::ParquetFileReader::OpenFile(path)->metadata();
     for (int group = 0; group < footer->num_row_groups(); ++group) {
       const auto chunk = footer->RowGroup(group)->ColumnChunk(column);
-      auto at = static_cast<size_t>(chunk->data_page_offset());
-      const size_t end = at + static_cast<size_t>(chunk->total_compressed_size());
-      while (at < end) {
-        const auto header = parquet::ParsePageHeader({bytes + at, end - at});
-        EXPECT_TRUE(header.ok());
-        at += header->header_bytes;
-        pages.insert(file.substr(at, static_cast<size_t>(header->compressed_bytes)));
-        at += static_cast<size_t>(header->compressed_bytes);
-      }
+      ForEachPage(file, *chunk, [&](const parquet::PageHeader& header, size_t at) {
+        pages.insert(
+            file.substr(at + header.header_bytes, static_cast<size_t>(header.compressed_bytes)));
+      });
     }
     return pages;
   }

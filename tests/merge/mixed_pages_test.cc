@@ -8,9 +8,9 @@
 #include <parquet/properties.h>
 
 #include "core/bytes.h"
+#include "merge/chunk_pages.h"
 #include "merge/random_tables.h"
 #include "parquet/codec.h"
-#include "parquet/page_header.h"
 #include "temp_dir.h"
 
 namespace varve::merge {
@@ -56,26 +56,20 @@ struct Chunk {
 
 Chunk ChunkOf(const std::string& path, int column) {
   const std::string file = BytesOf(path);
-  const auto* bytes = reinterpret_cast<const uint8_t*>(file.data());
   const auto place =
       pq::ParquetFileReader::OpenFile(path)->metadata()->RowGroup(0)->ColumnChunk(column);
-  auto at = static_cast<size_t>(place->has_dictionary_page() ? place->dictionary_page_offset()
-                                                             : place->data_page_offset());
-  const size_t end = at + static_cast<size_t>(place->total_compressed_size());
   Chunk chunk;
   chunk.uncompressed = place->total_uncompressed_size();
-  while (at < end) {
-    const auto header = parquet::ParsePageHeader({bytes + at, end - at});
-    EXPECT_TRUE(header.ok());
-    const size_t size = header->header_bytes + static_cast<size_t>(header->compressed_bytes);
-    if (header->is_data()) {
-      EXPECT_EQ(header->values, kPageRows);
-      chunk.pages.push_back(file.substr(at, size));
+  ForEachPage(file, *place, [&](const parquet::PageHeader& header, size_t at) {
+    const std::string page =
+        file.substr(at, header.header_bytes + static_cast<size_t>(header.compressed_bytes));
+    if (header.is_data()) {
+      EXPECT_EQ(header.values, kPageRows);
+      chunk.pages.push_back(page);
     } else {
-      chunk.dictionary = file.substr(at, size);
+      chunk.dictionary = page;
     }
-    at += size;
-  }
+  });
   return chunk;
 }
 
